@@ -1,0 +1,43 @@
+package metrics
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// The reasons for which a run of a transform fails; "other" takes what is not in the list.
+var transformReasons = [...]string{"trap", "timeout", "fuel", "memory", "limit", "failed", "retry", "other"}
+
+type transformVecs struct {
+	duration *prometheus.HistogramVec
+	failures *prometheus.CounterVec
+}
+
+// Transform holds the handles of one module. It is made when a configuration is loaded and used for every run.
+type Transform struct {
+	Duration prometheus.Observer // seconds of one run
+	failures [len(transformReasons)]prometheus.Counter
+}
+
+// Transform returns the handles of a module, named as the configuration names it. The same name gives the same series.
+func (m *Metrics) Transform(module string) *Transform {
+	t := &Transform{Duration: m.transform.duration.WithLabelValues(module)}
+	for i, r := range transformReasons {
+		t.failures[i] = m.transform.failures.WithLabelValues(module, r)
+	}
+	return t
+}
+
+// ForgetTransform removes the series of a module that the configuration does not use any more.
+func (m *Metrics) ForgetTransform(module string) {
+	m.transform.duration.DeleteLabelValues(module)
+	m.transform.failures.DeletePartialMatch(prometheus.Labels{"module": module})
+}
+
+// Failed counts one failed run.
+func (t *Transform) Failed(reason string) {
+	for i, r := range transformReasons {
+		if r == reason {
+			t.failures[i].Inc()
+			return
+		}
+	}
+	t.failures[len(transformReasons)-1].Inc()
+}
