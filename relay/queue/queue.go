@@ -93,14 +93,27 @@ type Delivery struct {
 
 // Handle is what an engine needs to find a leased delivery again. Others leave it alone.
 type Handle struct {
-	Seq   uint64
-	Index uint32
-	Group any
+	Kind    uint8 // where the delivery came from; 0 = not leased
+	Event   uint32
+	Ordinal uint32
+	Seq     uint64
+	Due     int64
+	Group   any
 }
 
 // ID derives the delivery's id.
 func (d *Delivery) ID() event.DeliveryID {
 	return event.DeliveryIDOf(d.Event.Tenant, d.Event.ID, d.Webhook)
+}
+
+// TakeHandle is for engines: it returns the handle and marks d as settled. Settling a delivery twice is a bug.
+func (d *Delivery) TakeHandle() Handle {
+	h := d.Handle
+	if h.Kind == 0 {
+		panic("BUG: a delivery was settled twice, or never leased")
+	}
+	d.Handle = Handle{}
+	return h
 }
 
 // Reason is the closed set of ways in which an attempt fails; it is also a metric label and an API field.
@@ -201,7 +214,7 @@ type Stats struct {
 	OldestMs     int64 // Unix milliseconds at which the oldest pending group was accepted; 0 = none
 	Commits      int64
 	Events       int64 // appended since the data directory was made
-	LostEvents   int64 // acknowledged before, not found at the last start (damaged disk)
+	LostEvents   int64 // acknowledged before, not found at the last start (damaged disk); at least this many
 	Damaged      int64 // stored records that could not be read; they are kept on disk
 	DiskFree     int64
 	Full         bool

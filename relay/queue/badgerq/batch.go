@@ -1,0 +1,166 @@
+package badgerq
+
+import (
+	"edgerelay/relay/event"
+)
+
+// batch is what the next commits write besides events: settlements, progress, cursors, small values. Whoever holds Queue.mu adds to
+// the open one; the committer takes whole batches, oldest first, one per transaction, and runs done afterwards.
+// Operations apply in order, and a later one on the same key wins.
+type batch struct {
+	arena []byte
+	ops   []op
+	delta meta // only the counters are used, as differences
+
+	floor       uint64 // Queue.floor when the batch was sealed
+	progress    []*group
+	retries     []retryCommitted
+	forget      []retryForgotten
+	release     []place // events whose last waiting delivery may have gone with an earlier batch: checked before the operations
+	releaseNext []place // the same, found in this batch: they move to the next one's release once this one is committed
+	waiters     []chan error
+}
+
+// op sets key to value, or deletes it. The ranges are in the batch's arena.
+type op struct {
+	key, keyEnd, val, valEnd uint32
+	del                      bool
+}
+
+// retryCommitted tells the due clock of a delivery that waits from this commit on.
+type retryCommitted struct {
+	lane *lane
+	due  int64
+}
+
+// retryForgotten ends the guard against reading a settled retry back, once its deletion is durable.
+type retryForgotten struct {
+	lane *lane
+	at   place
+}
+
+// maxBatch keeps a transaction within Badger's limit, with room for a group.
+const (
+	maxBatchBytes = 256 << 10
+	maxBatchOps   = 4096
+)
+
+func (b *batch) set(key func([]byte) []byte, value func([]byte) []byte) {
+	o := op{key: uint32(len(b.arena))}
+	b.arena = key(b.arena)
+	o.keyEnd, o.val = uint32(len(b.arena)), uint32(len(b.arena))
+	b.arena = value(b.arena)
+	o.valEnd = uint32(len(b.arena))
+	b.ops = append(b.ops, o)
+}
+
+func (b *batch) del(key func([]byte) []byte) {
+	o := op{key: uint32(len(b.arena)), del: true}
+	b.arena = key(b.arena)
+	o.keyEnd = uint32(len(b.arena))
+	b.ops = append(b.ops, o)
+}
+
+func (b *batch) full() bool { return len(b.arena) >= maxBatchBytes || len(b.ops) >= maxBatchOps }
+
+// openLocked returns the batch to add to; Queue.mu is held. It makes sure that a commit follows soon.
+func (q *Queue) openLocked() *batch {
+	n := len(q.batches)
+	if n > 0 && q.batches[n-1].full() {
+		q.batches[n-1].floor = q.floorLocked()
+		n = 0
+	}
+	if n == 0 {
+		b := q.spareBatch
+		q.spareBatch = nil
+		if b == nil {
+			b = &batch{}
+		}
+		q.batches = append(q.batches, b)
+		if len(q.batches) == 1 {
+			q.flush.Reset(q.opt.FlushEvery)
+		}
+	}
+	return q.batches[len(q.batches)-1]
+}
+
+// takeLocked removes the oldest batch, or returns nil.
+func (q *Queue) takeLocked() *batch {
+	if len(q.batches) == 0 {
+		return nil
+	}
+	b := q.batches[0]
+	copy(q.batches, q.batches[1:])
+	q.batches[len(q.batches)-1] = nil
+	q.batches = q.batches[:len(q.batches)-1]
+	if len(q.batches) == 0 {
+		b.floor = q.floorLocked()
+	}
+	return b
+}
+
+// recycleLocked keeps a committed batch's memory for the next one.
+func (q *Queue) recycleLocked(b *batch) {
+	if q.spareBatch != nil || cap(b.arena) > 4*maxBatchBytes {
+		return
+	}
+	clear(b.progress)
+	clear(b.retries)
+	clear(b.forget)
+	clear(b.waiters)
+	*b = batch{arena: b.arena[:0], ops: b.ops[:0], progress: b.progress[:0], retries: b.retries[:0], forget: b.forget[:0],
+		release: b.release[:0], releaseNext: b.releaseNext[:0], waiters: b.waiters[:0]}
+	q.spareBatch = b
+}
+
+// deleteGroup removes a group's record and progress.
+func (b *batch) deleteGroup(g *group) {
+	for c := range g.chunks() {
+		b.del(func(k []byte) []byte { return appendGroupKey(k, g.seq, c) })
+	}
+	if g.onDisk > 0 {
+		b.del(func(k []byte) []byte { return appendProgressKey(k, g.seq) })
+	}
+	b.delta.groups--
+	b.delta.bytes -= int64(g.size)
+	b.delta.pending -= int64(g.total - g.onDisk)
+	g.onDisk = g.total
+}
+
+// writeProgress stores which deliveries of a group are settled.
+func (b *batch) writeProgress(g *group) {
+	b.set(func(k []byte) []byte { return appendProgressKey(k, g.seq) }, g.appendProgress)
+	b.delta.pending -= int64(g.nSettled - g.onDisk)
+	g.onDisk = g.nSettled
+}
+
+// setEvent stores a detached event's record in chunks.
+func (b *batch) setEvent(at place, record []byte) {
+	for c := 0; len(record) > 0; c++ {
+		n := min(len(record), chunkSize)
+		part := record[:n]
+		b.set(func(k []byte) []byte { return appendEventKey(k, at, c) }, func(v []byte) []byte { return append(v, part...) })
+		record = record[n:]
+	}
+}
+
+// delEvent removes a detached event of size bytes.
+func (b *batch) delEvent(at place, size int) {
+	for c := 0; c*chunkSize < size; c++ {
+		b.del(func(k []byte) []byte { return appendEventKey(k, at, c) })
+	}
+}
+
+// setWaiting stores a waiting or dead delivery and its due time.
+func (b *batch) setWaiting(at place, w event.WebhookID, rec *waiting) {
+	b.set(func(k []byte) []byte { return appendWaitingKey(k, at, w) }, rec.append)
+}
+
+// setDue enters a delivery into its webhook's due clock.
+func (b *batch) setDue(w event.WebhookID, due int64, at place) {
+	b.set(func(k []byte) []byte { return appendDueKey(k, w, due, at) }, func(v []byte) []byte { return v })
+}
+
+func (b *batch) delDue(w event.WebhookID, due int64, at place) {
+	b.del(func(k []byte) []byte { return appendDueKey(k, w, due, at) })
+}

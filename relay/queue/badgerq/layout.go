@@ -1,0 +1,259 @@
+package badgerq
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"time"
+
+	"edgerelay/relay/event"
+	"edgerelay/relay/queue"
+)
+
+// The keys, big-endian. Every key exists at one constant version, so a put and a delete of the same key collapse in the memtable.
+//
+//	m                          meta: counters, the newest group, the floor
+//	g <seq 8> <chunk 2>        a commit group: the events that shared one sync
+//	p <seq 8>                  progress: which deliveries of the group are settled
+//	c <webhook 16>             cursor: the first group that a lagging webhook has not finished
+//	e <seq 8> <event 4> <chunk 2>   an event that left its group, because a delivery of it waits or is dead
+//	w <^seq 8> <^event 4> <webhook 16>   a waiting or dead delivery (newest event first)
+//	t <webhook 16> <due ms 8> <seq 8> <event 4>   the due clock of each webhook
+//	d <delivery 16>            finds a w key by the delivery's id
+//	i <hash 16>                a producer's own id, for 24 hours
+//	k <name>                   small values that others keep here
+const (
+	kMeta, kGroup, kProgress, kCursor = 'm', 'g', 'p', 'c'
+	kEvent, kWaiting, kDue, kDelivery = 'e', 'w', 't', 'd'
+	kDedup, kValue                    = 'i', 'k'
+)
+
+// chunkSize keeps every stored value well under Badger's value threshold, so that nothing durable depends on the value log,
+// whose failed syncs are only logged.
+const chunkSize = 512 << 10
+
+// place is one event in the log: the group it came in and its number there.
+type place struct {
+	seq   uint64
+	event uint32
+}
+
+func appendGroupKey(b []byte, seq uint64, chunk int) []byte {
+	b = binary.BigEndian.AppendUint64(append(b, kGroup), seq)
+	return binary.BigEndian.AppendUint16(b, uint16(chunk))
+}
+
+func appendProgressKey(b []byte, seq uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(b, kProgress), seq)
+}
+
+func appendCursorKey(b []byte, w event.WebhookID) []byte { return append(append(b, kCursor), w[:]...) }
+
+func appendEventKey(b []byte, at place, chunk int) []byte {
+	b = binary.BigEndian.AppendUint64(append(b, kEvent), at.seq)
+	b = binary.BigEndian.AppendUint32(b, at.event)
+	return binary.BigEndian.AppendUint16(b, uint16(chunk))
+}
+
+func appendWaitingPrefix(b []byte, at place) []byte {
+	b = binary.BigEndian.AppendUint64(append(b, kWaiting), ^at.seq)
+	return binary.BigEndian.AppendUint32(b, ^at.event)
+}
+
+func appendWaitingKey(b []byte, at place, w event.WebhookID) []byte {
+	return append(appendWaitingPrefix(b, at), w[:]...)
+}
+
+func appendDueKey(b []byte, w event.WebhookID, due int64, at place) []byte {
+	b = append(append(b, kDue), w[:]...)
+	b = binary.BigEndian.AppendUint64(b, uint64(due))
+	b = binary.BigEndian.AppendUint64(b, at.seq)
+	return binary.BigEndian.AppendUint32(b, at.event)
+}
+
+func appendDeliveryKey(b []byte, d event.DeliveryID) []byte {
+	return append(append(b, kDelivery), d[:]...)
+}
+
+// parseWaitingKey is the inverse of appendWaitingKey.
+func parseWaitingKey(k []byte) (place, event.WebhookID, bool) {
+	if len(k) != 29 || k[0] != kWaiting {
+		return place{}, event.WebhookID{}, false
+	}
+	return place{^binary.BigEndian.Uint64(k[1:]), ^binary.BigEndian.Uint32(k[9:])}, event.WebhookID(k[13:29]), true
+}
+
+// parseDueKey is the inverse of appendDueKey.
+func parseDueKey(k []byte) (w event.WebhookID, due int64, at place, ok bool) {
+	if len(k) != 37 || k[0] != kDue {
+		return w, 0, at, false
+	}
+	due = int64(binary.BigEndian.Uint64(k[17:]))
+	return event.WebhookID(k[1:17]), due, place{binary.BigEndian.Uint64(k[25:]), binary.BigEndian.Uint32(k[33:])}, true
+}
+
+// Errors of the decoders.
+var (
+	errDamaged = errors.New("damaged record")
+	errVersion = errors.New("record of an unknown version")
+)
+
+// meta is the one record that every commit rewrites, so the counters are exact after any crash:
+//
+//	 0   1        9       17       25        33       41       49         57     65      69
+//	+---+--------+--------+--------+---------+--------+--------+----------+------+-------+
+//	| v | lastSeq| floor  | events | groups  | pending| bytes  | retrying | dead | crc32 |
+//	+---+--------+--------+--------+---------+--------+--------+----------+------+-------+
+type meta struct {
+	lastSeq  uint64 // newest group that was ever committed
+	floor    uint64 // no group below it has a delivery that is not settled, waiting, dead, or behind a cursor
+	events   int64  // events ever committed
+	groups   int64  // group records present
+	pending  int64  // deliveries in them that are not settled on disk
+	bytes    int64  // payload bytes of groups and detached events
+	retrying int64
+	dead     int64
+}
+
+const (
+	metaVersion = 1
+	metaSize    = 69
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func (m *meta) append(b []byte) []byte {
+	start := len(b)
+	b = append(b, metaVersion)
+	for _, v := range [...]uint64{m.lastSeq, m.floor, uint64(m.events), uint64(m.groups), uint64(m.pending), uint64(m.bytes),
+		uint64(m.retrying), uint64(m.dead)} {
+		b = binary.BigEndian.AppendUint64(b, v)
+	}
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
+}
+
+func decodeMeta(b []byte) (m meta, err error) {
+	if len(b) > 0 && b[0] != metaVersion {
+		return m, fmt.Errorf("meta: %w: found %d, this program reads %d", errVersion, b[0], metaVersion)
+	}
+	if len(b) != metaSize || crc32.Checksum(b[:metaSize-4], castagnoli) != binary.BigEndian.Uint32(b[metaSize-4:]) {
+		return m, fmt.Errorf("meta: %w: %d bytes", errDamaged, len(b))
+	}
+	u := func(i int) uint64 { return binary.BigEndian.Uint64(b[1+8*i:]) }
+	return meta{u(0), u(1), int64(u(2)), int64(u(3)), int64(u(4)), int64(u(5)), int64(u(6)), int64(u(7))}, nil
+}
+
+// A group's value, over all its chunks:
+//
+//	 0   1   2     4        8
+//	+---+---+-----+--------+-------------------------------+
+//	| v | 0 |  0  | crc32  | event records, one after the other
+//	+---+---+-----+--------+-------------------------------+
+//
+// crc32 (Castagnoli) covers everything behind it.
+const (
+	groupVersion = 1
+	groupHeader  = 8
+)
+
+func sealGroup(buf []byte) {
+	buf[0] = groupVersion
+	binary.LittleEndian.PutUint32(buf[4:], crc32.Checksum(buf[groupHeader:], castagnoli))
+}
+
+func checkGroup(b []byte) error {
+	if len(b) < groupHeader {
+		return fmt.Errorf("group: %w: %d bytes", errDamaged, len(b))
+	}
+	if b[0] != groupVersion {
+		return fmt.Errorf("group: %w: found %d, this program reads %d", errVersion, b[0], groupVersion)
+	}
+	if got, want := crc32.Checksum(b[groupHeader:], castagnoli), binary.LittleEndian.Uint32(b[4:]); got != want {
+		return fmt.Errorf("group: %w: checksum %08x, stored %08x", errDamaged, got, want)
+	}
+	return nil
+}
+
+// waiting is what a delivery outside its group remembers:
+//
+//	 0   1       2        3       5          7       15      23      31      35
+//	+---+-------+--------+-------+----------+-------+-------+-------+-------+--------+
+//	| v | state | reason | status| attempts | first | due   | at    | size  | detail |
+//	+---+-------+--------+-------+----------+-------+-------+-------+-------+--------+
+//
+// followed by crc32. size is the length of the event's record, for the byte counter.
+type waiting struct {
+	state    queue.State
+	attempts int
+	first    int64
+	due      int64
+	size     uint32
+	last     queue.Failure
+}
+
+const (
+	waitingVersion = 1
+	waitingHeader  = 35
+	maxDetail      = 512
+)
+
+func (w *waiting) append(b []byte) []byte {
+	start := len(b)
+	b = append(b, waitingVersion, byte(w.state), byte(w.last.Reason))
+	b = binary.BigEndian.AppendUint16(b, uint16(w.last.Status))
+	b = binary.BigEndian.AppendUint16(b, uint16(min(w.attempts, 1<<16-1)))
+	b = binary.BigEndian.AppendUint64(b, uint64(w.first))
+	b = binary.BigEndian.AppendUint64(b, uint64(w.due))
+	b = binary.BigEndian.AppendUint64(b, uint64(w.last.At))
+	b = binary.BigEndian.AppendUint32(b, w.size)
+	b = append(b, w.last.Detail[:min(len(w.last.Detail), maxDetail)]...)
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
+}
+
+func decodeWaiting(b []byte) (w waiting, err error) {
+	if len(b) > 0 && b[0] != waitingVersion {
+		return w, fmt.Errorf("waiting delivery: %w: found %d, this program reads %d", errVersion, b[0], waitingVersion)
+	}
+	if len(b) < waitingHeader+4 || crc32.Checksum(b[:len(b)-4], castagnoli) != binary.BigEndian.Uint32(b[len(b)-4:]) {
+		return w, fmt.Errorf("waiting delivery: %w: %d bytes", errDamaged, len(b))
+	}
+	w.state, w.last.Reason = queue.State(b[1]), queue.Reason(b[2])
+	w.last.Status, w.attempts = int(binary.BigEndian.Uint16(b[3:])), int(binary.BigEndian.Uint16(b[5:]))
+	w.first, w.due = int64(binary.BigEndian.Uint64(b[7:])), int64(binary.BigEndian.Uint64(b[15:]))
+	w.last.At, w.size = int64(binary.BigEndian.Uint64(b[23:])), binary.BigEndian.Uint32(b[31:])
+	w.last.Detail = string(b[waitingHeader : len(b)-4])
+	return w, nil
+}
+
+// A cursor record: version, floor, due watermark, crc32.
+const (
+	cursorVersion = 1
+	cursorSize    = 21
+)
+
+func appendCursor(b []byte, floor uint64, due int64) []byte {
+	start := len(b)
+	b = append(b, cursorVersion)
+	b = binary.BigEndian.AppendUint64(b, floor)
+	b = binary.BigEndian.AppendUint64(b, uint64(due))
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
+}
+
+func decodeCursor(b []byte) (floor uint64, due int64, err error) {
+	if len(b) > 0 && b[0] != cursorVersion {
+		return 0, 0, fmt.Errorf("cursor: %w: found %d, this program reads %d", errVersion, b[0], cursorVersion)
+	}
+	if len(b) != cursorSize || crc32.Checksum(b[:cursorSize-4], castagnoli) != binary.BigEndian.Uint32(b[cursorSize-4:]) {
+		return 0, 0, fmt.Errorf("cursor: %w: %d bytes", errDamaged, len(b))
+	}
+	return binary.BigEndian.Uint64(b[1:]), int64(binary.BigEndian.Uint64(b[9:])), nil
+}
+
+// dedupTTL is how long a producer's own id is remembered (contract, section 4).
+const dedupTTL = 24 * time.Hour
+
+// A dedup value is the fingerprint, 16 bytes, and the id that was answered.
+func appendDedup(b []byte, fingerprint [16]byte, id []byte) []byte {
+	return append(append(b, fingerprint[:]...), id...)
+}
