@@ -1,0 +1,123 @@
+// Package admin is the wing for people and scripts: the management API, metrics, health and, when asked for, profiles.
+//
+// It has a listener of its own and uses net/http; nothing on the way of an event calls it. It reads what the hot path leaves behind
+// through the small interfaces in this file, which relay hands in. So it may import event, webhooks, history, metrics, payload, sign and
+// config, but never queue, ingress or deliver.
+//
+// Who may do what is decided in one place, the table in routes.go: each route names the role it needs, and a token reaches only
+// its tenants. What belongs to another tenant answers 404, exactly as if it did not exist.
+//
+// Serve starts net/http's goroutines; Close waits for them.
+package admin
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"edgerelay/relay/event"
+)
+
+// Deliveries is what the API shows and does with deliveries that are waiting or dead. The relay adapts its queue to it.
+type Deliveries interface {
+	// List returns them newest first, at most limit, and the cursor of the next page ("" = last page). A cursor that it never
+	// gave out is ErrCursor.
+	List(ctx context.Context, f Filter, cursor string, limit int) ([]Delivery, string, error)
+	// Get returns one with its event's envelope, or ErrNotFound.
+	Get(ctx context.Context, id event.DeliveryID) (d Delivery, envelope []byte, err error)
+	// Redrive makes one due now with a fresh retry budget and returns when that is durable, or ErrNotFound.
+	Redrive(ctx context.Context, id event.DeliveryID) error
+}
+
+// Errors by which the interfaces tell the API what to answer.
+var (
+	ErrNotFound    = errors.New("not found")             // 404
+	ErrCursor      = errors.New("not a valid cursor")    // 400
+	ErrUnavailable = errors.New("not possible just now") // 503: the queue is closed or has failed
+)
+
+// Options are the parts that the API shows, and its limits.
+type Options struct {
+	Listener net.Listener
+	TLS      *tls.Config // nil = plain HTTP
+	Tokens   []Token     // at least one; a relay without configured tokens generates one (NewToken)
+	Hosts    []string    // names by which clients may address a loopback listener, besides localhost and loopback addresses
+
+	Deliveries Deliveries
+	Webhooks   func() []Webhook // every webhook of every tenant
+	Stats      func() Stats
+	Health     func() []Check // is the process alive
+	Ready      func() []Check // should it get traffic
+	Metrics    http.Handler
+	Pprof      bool // serve /debug/pprof/ to tokens of the role admin
+
+	Log *slog.Logger
+}
+
+// Server is the management API.
+type Server struct {
+	opts     Options
+	handler  http.Handler
+	http     *http.Server
+	tokens   atomic.Pointer[[]grant]
+	loopback bool // the listener is on a loopback address, so the Host header is checked
+}
+
+// New prepares a server; Serve runs it.
+func New(o Options) (*Server, error) {
+	s := &Server{opts: o, loopback: isLoopback(o.Listener.Addr())}
+	if err := s.SetTokens(o.Tokens); err != nil {
+		return nil, err
+	}
+	s.handler = s.guard(s.mux())
+	s.http = &http.Server{
+		Handler:           s.handler,
+		TLSConfig:         o.TLS,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      60 * time.Second, // a CPU profile takes 30 s by default
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
+	}
+	return s, nil
+}
+
+// SetTokens replaces the tokens, for a reload. On an error the old ones stay.
+func (s *Server) SetTokens(tokens []Token) error {
+	grants, err := newGrants(tokens)
+	if err != nil {
+		return fmt.Errorf("set admin tokens: %w", err)
+	}
+	s.tokens.Store(&grants)
+	return nil
+}
+
+// Serve answers requests until Close.
+func (s *Server) Serve() error {
+	var err error
+	if s.opts.TLS != nil {
+		err = s.http.ServeTLS(s.opts.Listener, "", "")
+	} else {
+		err = s.http.Serve(s.opts.Listener)
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("serve admin: %w", err)
+}
+
+// Close stops accepting and waits for requests under way, until ctx ends; then it cuts them off.
+func (s *Server) Close(ctx context.Context) error {
+	if err := s.http.Shutdown(ctx); err != nil {
+		s.http.Close()
+		return fmt.Errorf("close admin: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,104 @@
+package admin
+
+import (
+	"encoding/json"
+	"time"
+
+	"edgerelay/relay/event"
+)
+
+// Filter narrows a list of deliveries; zero fields match everything.
+type Filter struct {
+	State   string // retrying or dead
+	Webhook event.WebhookID
+	Event   string
+	Tenants []string // nil = every tenant; the API sets it from the token
+}
+
+// Delivery is one waiting or dead delivery. Times are UTC.
+type Delivery struct {
+	ID           string    `json:"id"`
+	Webhook      string    `json:"webhook"`
+	WebhookName  string    `json:"webhook_name,omitempty"`
+	Event        string    `json:"event"`
+	Type         string    `json:"type"`
+	Tenant       string    `json:"tenant"`
+	Program      string    `json:"program,omitempty"`
+	Status       string    `json:"status"` // retrying or dead
+	Attempts     int       `json:"attempts"`
+	AcceptedAt   time.Time `json:"accepted_at"`
+	FirstAttempt time.Time `json:"first_attempt_at,omitzero"`
+	NextAttempt  time.Time `json:"next_attempt_at,omitzero"`
+	LastFailure  *Failure  `json:"last_failure,omitempty"`
+}
+
+// Failure is what the last failed attempt left behind.
+type Failure struct {
+	Reason     string    `json:"reason"`
+	HTTPStatus int       `json:"http_status,omitempty"` // absent = no answer
+	Detail     string    `json:"detail,omitempty"`
+	At         time.Time `json:"at"`
+}
+
+// deliveryDetail is a delivery with its event, as GET /api/v1/deliveries/{id} answers.
+type deliveryDetail struct {
+	Delivery
+	Envelope json.RawMessage `json:"envelope"`
+}
+
+// Webhook is one webhook as the API shows it: nothing in it is secret once the URL is redacted, which the API does.
+type Webhook struct {
+	ID          string   `json:"id"`
+	Name        string   `json:"name"`
+	Description string   `json:"description,omitempty"`
+	Tenant      string   `json:"tenant"`
+	Program     string   `json:"program,omitempty"`
+	Origin      string   `json:"origin"`
+	Events      []string `json:"events"`
+	URL         string   `json:"url"` // template text; values of the query are redacted
+	Method      string   `json:"method"`
+	Status      string   `json:"status"`  // draft, active, paused
+	Circuit     string   `json:"circuit"` // closed, half_open, open
+	Counters    Counters `json:"counters"`
+}
+
+// Counters count what a webhook did since the relay was started.
+type Counters struct {
+	Delivered int64 `json:"delivered"`
+	Failed    int64 `json:"failed"` // attempts
+	Dead      int64 `json:"dead"`   // deliveries given up
+	InFlight  int64 `json:"in_flight"`
+}
+
+// Stats is what the relay knows of itself as a whole.
+type Stats struct {
+	Version string
+	Started time.Time
+	Queue   QueueStats
+}
+
+// QueueStats is the state of the queue.
+type QueueStats struct {
+	Pending        int64     `json:"pending"`
+	Retrying       int64     `json:"retrying"`
+	Dead           int64     `json:"dead"`
+	Bytes          int64     `json:"bytes"`
+	OldestAt       time.Time `json:"oldest_at,omitzero"`
+	DiskFree       int64     `json:"disk_free_bytes"`
+	Full           bool      `json:"full"`
+	DiskLow        bool      `json:"disk_low"`
+	LostEvents     int64     `json:"lost_events"`
+	DamagedRecords int64     `json:"damaged_records"`
+}
+
+// Check is one thing that health or readiness depends on.
+type Check struct {
+	Name string
+	Err  error // nil = fine
+}
+
+// page is one page of a list.
+type page[T any] struct {
+	Items      []T    `json:"items"`
+	NextCursor string `json:"next_cursor,omitempty"`
+}
