@@ -111,6 +111,7 @@ type Queue struct {
 
 	announce []event.WebhookID // the committer's scratch
 
+	redriving sync.Mutex // one Redrive at a time, until it is durable
 	flush     *time.Timer
 	clockWake chan struct{}
 	refuse    atomic.Pointer[refusal]
@@ -234,6 +235,7 @@ func (q *Queue) write(ctx context.Context, fill func(*batch) error) error {
 		q.mu.Unlock()
 		return err
 	}
+	b = q.openLocked() // fill may have opened another
 	b.waiters = append(b.waiters, done)
 	q.mu.Unlock()
 	q.wake()

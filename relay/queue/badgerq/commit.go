@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -266,8 +265,4 @@ func (q *Queue) judgeSpace() {
 	}
 	q.isFull.Store(full)
 	q.setRefusal()
-}
-
-func since(now func() time.Time, ms int64) time.Duration {
-	return time.Duration(now().UnixMilli()-ms) * time.Millisecond
 }

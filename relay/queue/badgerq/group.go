@@ -11,7 +11,6 @@ import (
 // bitmap is one bit per delivery of a group, in the order of the group's record.
 type bitmap []uint64
 
-func newBitmap(n int) bitmap       { return make(bitmap, (n+63)/64) }
 func (b bitmap) has(i uint32) bool { return b[i/64]&(1<<(i%64)) != 0 }
 func (b bitmap) set(i uint32)      { b[i/64] |= 1 << (i % 64) }
 func (b bitmap) clear(i uint32)    { b[i/64] &^= 1 << (i % 64) }
@@ -29,7 +28,7 @@ func (b bitmap) count() (n int) {
 // On disk only: when the rest of its deliveries belong to webhooks that lag, the object is dropped and later made again from the record.
 //
 // Each delivery is in exactly one state: settled; live (handed out straight after the commit); lag (read back for a lagging webhook);
-// or left on disk (total - settled - live - lag). The record is deleted when all are settled.
+// or left on disk (the rest). The record is deleted when all are settled.
 type group struct {
 	seq    uint64
 	buf    []byte   // the record, groupHeader first; nil once no inbox item needs it
@@ -44,14 +43,20 @@ type group struct {
 
 	settled    bitmap
 	taken      bitmap // in an inbox or leased: live + lag
+	nSettled   int
 	live, lag  int
 	onDisk     int   // how many settled deliveries the stored progress knows
+	opsPending int   // batches not yet committed that delete the record or write its progress
 	committed  int64 // Unix milliseconds
 	size       int   // bytes of the record
-	isLive     bool  // linked in the list of live groups, whose head is the floor
+	linked     bool  // in the list of live groups, whose head is the floor
 	prev, next *group
 
 	pins atomic.Int32 // inbox items and readers that need buf
+
+	// Room for small groups, so that a lone event costs no more than the group itself and its channel.
+	eventsRoom, baseRoom [8]uint32
+	bitsRoom             [2]uint64
 }
 
 func (g *group) chunks() int { return (g.size + chunkSize - 1) / chunkSize }
@@ -124,6 +129,3 @@ func (g *group) record(i uint32) []byte {
 	}
 	return g.buf[g.events[i]:end]
 }
-
-// left is how many deliveries are neither settled nor in memory.
-func (g *group) left() int { return g.total - g.nSettled - g.live - g.lag }

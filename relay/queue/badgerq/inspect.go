@@ -106,13 +106,15 @@ func (q *Queue) Get(id event.DeliveryID) (info queue.Info, e *event.Event, err e
 
 // Redrive makes a waiting or dead delivery due now, with no attempts counted.
 func (q *Queue) Redrive(ctx context.Context, id event.DeliveryID) error {
+	q.redriving.Lock()
+	defer q.redriving.Unlock()
 	var at place
 	var w event.WebhookID
 	var rec waiting
 	if err := q.view(func(txn *badger.Txn) (err error) { at, w, rec, _, err = find(txn, id); return err }); err != nil {
 		return err
 	}
-	return q.write(ctx, func(b *batch) error { return q.redriveLocked(at, w, rec) })
+	return q.write(ctx, func(*batch) error { return q.redriveLocked(at, w, rec) })
 }
 
 // errInFlight is returned for a delivery that is being attempted: it needs no redrive.
