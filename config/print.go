@@ -1,0 +1,75 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Print returns the config as YAML with everything resolved: defaults filled in, ${…} expanded, file names absolute. Secrets are ***,
+// and so is whatever may be one in the free-form parts of a webhook: a value that came out of ${…}, or whose name says so.
+// Load understands the result, except that it refuses to take *** for a secret.
+func (c *Config) Print() ([]byte, error) {
+	var root yaml.Node
+	if err := root.Encode(c); err != nil {
+		return nil, fmt.Errorf("print config: %w", err)
+	}
+	c.redact("", "", &root)
+	var b bytes.Buffer
+	enc := yaml.NewEncoder(&b)
+	enc.SetIndent(2)
+	if err := enc.Encode(&root); err != nil {
+		return nil, fmt.Errorf("print config: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+var (
+	freeForm      = regexp.MustCompile(`^(webhooks\[\d+\]\.(headers|payload\.body|transform\[\d+\]\.config)|event_types\[\d+\]\.example)\b`)
+	webhookURL    = regexp.MustCompile(`^(webhooks\[\d+\]\.url|authorizations\[\d+\]\.endpoint)$`)
+	sensitiveName = regexp.MustCompile(`(?i)secret|token|passw|api.?key|private.?key|(^|[-_])key$|authorization|cookie|credential|signature`)
+	sensitiveArg  = regexp.MustCompile(`(?i)([?&][^=&]*(?:secret|token|passw|key|auth|credential|sig)[^=&]*=)[^&{#]+`)
+	origin        = regexp.MustCompile(`^(https?://[^/?#]*).*$`)
+)
+
+// redact walks the printed tree at path; key is the last key on the way.
+func (c *Config) redact(path, key string, n *yaml.Node) {
+	switch n.Kind {
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			name := n.Content[i].Value
+			c.redact(join(path, name), name, n.Content[i+1])
+		}
+	case yaml.SequenceNode:
+		for i, item := range n.Content {
+			c.redact(fmt.Sprintf("%s[%d]", path, i), key, item)
+		}
+	default:
+		if p, exact, _ := c.index.nearest(path); webhookURL.MatchString(path) {
+			n.Value = redactURL(n.Value, exact && p.expanded)
+		} else if freeForm.MatchString(path) && (exact && p.expanded || sensitiveName.MatchString(key) && !strings.Contains(n.Value, "{{")) {
+			n.SetString(redacted)
+		}
+	}
+}
+
+// redactURL hides the arguments of a URL that look like credentials; of one that came out of ${…} everything after the host,
+// because many services put the secret into the path.
+func redactURL(text string, expanded bool) string {
+	if expanded {
+		return origin.ReplaceAllString(text, "$1/"+redacted)
+	}
+	return sensitiveArg.ReplaceAllString(text, "${1}"+redacted)
+}
+
+// MarshalYAML shows the value of a public header.
+func (h AuthHeader) MarshalYAML() (any, error) {
+	value := h.Value.String()
+	if h.Visibility == "public" {
+		value = h.Value.Reveal()
+	}
+	return struct{ Name, Value, Visibility string }{h.Name, value, h.Visibility}, nil
+}

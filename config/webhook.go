@@ -1,0 +1,44 @@
+package config
+
+// Webhook is a subscription: which events go where, in which shape, with which credentials.
+type Webhook struct {
+	Name          string      `yaml:"name" jsonschema:"required" jsonschema_description:"Name of the webhook, unique in its tenant."`
+	Description   string      `yaml:"description,omitempty" jsonschema_description:"What it is for, for people."`
+	Tenant        string      `yaml:"tenant,omitempty" jsonschema_description:"The tenant whose events it gets. Absent = the only declared tenant, or default."`
+	Program       string      `yaml:"program,omitempty" jsonschema_description:"Only events of this program. Absent = all events of the tenant."`
+	Events        []string    `yaml:"events" jsonschema:"required" jsonschema_description:"Event types it gets. A * stands for any run of characters."`
+	Filter        string      `yaml:"filter,omitempty" jsonschema_description:"Expression over id, type, time, tenant, program and data. Only events for which it is true are sent."`
+	URL           string      `yaml:"url" jsonschema:"required" jsonschema_description:"Where to. Path and query may contain {{ expressions }}."`
+	Method        string      `yaml:"method" jsonschema:"enum=POST,enum=PUT,enum=PATCH,enum=DELETE,enum=GET" jsonschema_description:"HTTP method."`
+	Authorization string      `yaml:"authorization,omitempty" jsonschema_description:"Name of an entry of authorizations."`
+	Headers       Headers     `yaml:"headers,omitempty" jsonschema_description:"Headers to add, by name. Values may contain {{ expressions }}."`
+	Secret        Secrets     `yaml:"secret,omitempty" jsonschema_description:"Signing secret, or several with the newest first while one is being replaced. Absent = generated once."`
+	Signing       Signing     `yaml:"signing,omitempty" jsonschema_description:"How requests are signed."`
+	Transform     []Transform `yaml:"transform,omitempty" jsonschema_description:"WASM modules that the event goes through, in order."`
+	Payload       Payload     `yaml:"payload,omitempty" jsonschema_description:"The shape of the request body."`
+	Retry         Retry       `yaml:"retry,omitempty" jsonschema_description:"When failed deliveries are tried again. Absent = as in the top-level retry."`
+	Timeout       Duration    `yaml:"timeout,omitempty" min:"10ms" max:"10m" jsonschema_description:"How long one attempt may take. Absent = as in sender.timeout."`
+	Concurrency   int         `yaml:"concurrency" jsonschema:"minimum=1,maximum=4096" jsonschema_description:"The most requests of this webhook that are under way at the same time."`
+	Status        string      `yaml:"status" jsonschema:"enum=draft,enum=active,enum=paused" jsonschema_description:"Only an active webhook gets events."`
+}
+
+// Signing says how requests are signed.
+type Signing struct {
+	Scheme string `yaml:"scheme" jsonschema:"enum=standard,enum=github,enum=none" jsonschema_description:"standard: the headers of Standard Webhooks. github: X-Hub-Signature-256."`
+}
+
+// Transform is one WASM module of a webhook's chain.
+type Transform struct {
+	Wasm    Path     `yaml:"wasm" jsonschema:"required" jsonschema_description:"The module's file."`
+	Config  JSON     `yaml:"config,omitempty" jsonschema_description:"Handed to the module as JSON."`
+	Timeout Duration `yaml:"timeout" min:"1ms" max:"1m" jsonschema_description:"How long the module may take for one event."`
+	Memory  Size     `yaml:"memory" min:"64KiB" max:"4GiB" jsonschema_description:"How much memory the module may use."`
+	OnError string   `yaml:"on_error" jsonschema:"enum=retry,enum=dead,enum=drop,enum=send_original" jsonschema_description:"What becomes of the delivery when the module fails."`
+}
+
+// Payload is the definition of the request body.
+type Payload struct {
+	Type string `yaml:"type" jsonschema:"enum=json,enum=xml,enum=plain,enum=form,enum=raw" jsonschema_description:"The format, which also decides the Content-Type."`
+	Body JSON   `yaml:"body,omitempty" jsonschema_description:"The definition, with {{ expressions }}. A text that is one {{ expression }} keeps its type. Absent = the envelope."`
+	Root string `yaml:"root,omitempty" jsonschema_description:"For type xml: name of the root element."`
+}
