@@ -1,0 +1,240 @@
+package transform
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Isolation says what one event can leave behind for the next.
+type Isolation uint8
+
+const (
+	IsolationEvent  Isolation = iota // nothing: an instance is put back to the state after its init
+	IsolationShared                  // everything: state lives as long as the instance; for modules that are trusted and want the speed
+	IsolationFresh                   // nothing: a new instance for every event
+)
+
+func (i Isolation) String() string { return [...]string{"event", "shared", "fresh"}[i] }
+
+// PoolConfig of a pool; zero values are defaults.
+type PoolConfig struct {
+	Config          []byte // JSON, given to the guest as it is
+	Limits          Limits
+	Size            int // instances at most, and so runs at the same time; 0 = one per processor
+	Isolation       Isolation
+	QuarantineAfter int // failures in a row after which the module is not run any more; 0 = 20, below 0 = never
+}
+
+// Pool runs one module with one configuration.
+type Pool struct {
+	module     *Module
+	config     []byte
+	limits     Limits
+	isolation  Isolation
+	quarantine int64
+	snapshot   atomic.Pointer[snapshot] // set once, by the first instance, when instances are reset
+
+	failures    atomic.Int64 // in a row
+	quarantined atomic.Bool
+
+	slots   chan struct{} // a token for every instance that runs
+	closing chan struct{} // closed by Close; nobody gets an instance after that
+	drained chan struct{} // closed when the last run of a closing pool is over
+
+	mu     sync.Mutex // guards what follows
+	idle   []*instance
+	active int
+	closed bool
+}
+
+// NewPool makes a pool with one instance, so that a module that cannot start is found out now.
+func (h *Host) NewPool(m *Module, cfg PoolConfig) (*Pool, error) {
+	set(&cfg.Size, runtime.GOMAXPROCS(0))
+	if cfg.QuarantineAfter == 0 {
+		cfg.QuarantineAfter = 20
+	}
+	p := &Pool{module: m, config: cfg.Config, limits: cfg.Limits.withDefaults(), isolation: cfg.Isolation, quarantine: int64(cfg.QuarantineAfter),
+		slots: make(chan struct{}, cfg.Size), closing: make(chan struct{}), drained: make(chan struct{})}
+	refused := func(format string, args ...any) error {
+		return &Error{Kind: KindRefused, Module: m.name, Msg: fmt.Sprintf(format, args...)}
+	}
+	switch {
+	case len(cfg.Config) > maxConfig:
+		return nil, refused("a configuration of %d bytes, at most %d are accepted", len(cfg.Config), maxConfig)
+	case p.limits.Memory > h.memory:
+		return nil, refused("a memory limit of %d bytes, the host allows %d", p.limits.Memory, h.memory)
+	case m.MinMemory() > uint64(p.limits.Memory):
+		return nil, refused("the module begins with %d bytes of memory, the limit is %d", m.MinMemory(), p.limits.Memory)
+	}
+	if p.isolation == IsolationEvent && !m.Resettable() {
+		p.isolation = IsolationFresh
+	}
+	in, err := p.newInstance(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	p.idle = append(p.idle, in)
+	m.code.retain()
+	return p, nil
+}
+
+// Isolation is how events are kept apart; a module that cannot be reset gets a fresh instance where event was asked for.
+func (p *Pool) Isolation() Isolation { return p.isolation }
+
+// Quarantined reports whether the pool has stopped running its module.
+func (p *Pool) Quarantined() bool { return p.quarantined.Load() }
+
+// Run gives one event to the module and adds what it decides to out; out.Body is replaced. input is read only and must not be in out.
+// An error is always an *Error; then out holds what was set before the failure and should be reset before it is used for anything.
+func (p *Pool) Run(ctx context.Context, meta *Meta, input []byte, out *Result) error {
+	out.Body = out.Body[:0]
+	if p.quarantined.Load() {
+		return p.failed(&Error{Kind: KindQuarantined, Msg: "stopped after too many failures in a row"})
+	}
+	if len(input) > p.limits.MaxInput {
+		return p.failed(&Error{Kind: KindInputTooLarge, Msg: fmt.Sprintf("an input of %d bytes, at most %d are accepted", len(input), p.limits.MaxInput)})
+	}
+	in, e := p.acquire(ctx)
+	if e != nil {
+		return p.failed(e)
+	}
+	c := p.module.counters
+	start, fuel := time.Now(), out.Fuel
+	e = in.run(ctx, meta, input, out)
+	took := time.Since(start)
+	out.Duration += took
+	c.runs.Add(1)
+	c.fuel.Add(out.Fuel - fuel)
+	c.nanos.Add(int64(took))
+	p.giveBack(in, e == nil)
+	if e != nil {
+		if ctx.Err() == nil {
+			p.strike(e)
+		}
+		return p.failed(e)
+	}
+	p.failures.Store(0)
+	c.results[out.Action].Add(1)
+	return nil
+}
+
+func (p *Pool) failed(e *Error) error {
+	e.Module = p.module.name
+	p.module.counters.failures[e.Kind].Add(1)
+	return e
+}
+
+// strike counts a failure of the guest, and stops the module when there were too many in a row.
+func (p *Pool) strike(e *Error) {
+	n := p.failures.Add(1)
+	if p.quarantine < 0 || n < p.quarantine || p.quarantined.Swap(true) {
+		return
+	}
+	p.module.counters.quarantines.Add(1)
+	p.module.code.host.log.Error("transform quarantined: it failed too often in a row; a new version or configuration lifts it",
+		"module", p.module.name, "failures", n, "last_kind", e.Kind.String(), "last_error", e.Msg)
+}
+
+// acquire waits for a place and takes an idle instance, or makes one.
+func (p *Pool) acquire(ctx context.Context) (*instance, *Error) {
+	select {
+	case p.slots <- struct{}{}:
+	default:
+		select {
+		case p.slots <- struct{}{}:
+		case <-p.closing:
+			return nil, &Error{Kind: KindClosed, Msg: "the pool is closed"}
+		case <-ctx.Done():
+			return nil, &Error{Kind: KindBusy, Msg: fmt.Sprintf("no instance became free: %v", ctx.Err())}
+		}
+	}
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		<-p.slots
+		return nil, &Error{Kind: KindClosed, Msg: "the pool is closed"}
+	}
+	p.active++
+	var in *instance
+	if n := len(p.idle); n > 0 {
+		in, p.idle[n-1] = p.idle[n-1], nil
+		p.idle = p.idle[:n-1]
+	}
+	p.mu.Unlock()
+	if in != nil {
+		return in, nil
+	}
+	in, err := p.newInstance(ctx)
+	if err != nil {
+		p.done(nil)
+		return nil, err.(*Error)
+	}
+	return in, nil
+}
+
+// giveBack makes the instance clean and idle again, or closes it.
+func (p *Pool) giveBack(in *instance, ok bool) {
+	switch {
+	case !ok || p.isolation == IsolationFresh:
+		ok = false
+	case p.isolation == IsolationEvent:
+		ok = in.restore(p.snapshot.Load())
+	}
+	if !ok {
+		in.close()
+		in = nil
+	}
+	p.done(in)
+}
+
+// done ends a run; in becomes idle unless it is nil.
+func (p *Pool) done(in *instance) {
+	p.mu.Lock()
+	p.active--
+	if in != nil && !p.closed {
+		p.idle = append(p.idle, in)
+		in = nil
+	}
+	if p.closed && p.active == 0 {
+		close(p.drained)
+	}
+	p.mu.Unlock()
+	if in != nil {
+		in.close()
+	}
+	<-p.slots
+}
+
+// Close lets no more events in, waits until those inside are done or ctx ends, and frees the instances. Runs that are still going when ctx
+// ends finish by themselves, within their limits.
+func (p *Pool) Close(ctx context.Context) {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return
+	}
+	p.closed = true
+	idle := p.idle
+	p.idle = nil
+	if p.active == 0 {
+		close(p.drained)
+	}
+	p.mu.Unlock()
+	close(p.closing)
+	for _, in := range idle {
+		in.close()
+	}
+	select {
+	case <-p.drained:
+		p.module.code.release(context.WithoutCancel(ctx))
+	case <-ctx.Done():
+		p.module.code.host.late.Go(func() { // the code must outlive the last run, which is bounded
+			<-p.drained
+			p.module.code.release(context.Background())
+		})
+	}
+}
