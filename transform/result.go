@@ -81,6 +81,11 @@ func (r *Result) Reset() {
 		arena: keep(r.arena), logText: keep(r.logText), spare: keep(r.spare), names: names}
 }
 
+// BodyOnly says that nothing of the request was set but its body and content type.
+func (r *Result) BodyOnly() bool {
+	return r.Method == "" && r.Path == "" && len(r.Headers) == 0 && len(r.Query) == 0
+}
+
 const (
 	maxKept  = 1 << 20 // larger buffers are left to the garbage collector
 	maxNames = 256
