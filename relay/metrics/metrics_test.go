@@ -13,6 +13,7 @@ import (
 
 	"edgerelay/relay/metrics"
 	"edgerelay/relay/queue"
+	"edgerelay/transform"
 )
 
 // scrape returns what Prometheus would read.
@@ -141,6 +142,16 @@ func TestTransformSeriesFollowTheConfiguration(t *testing.T) {
 	if text = scrape(t, m); strings.Contains(text, "b.wasm") || !strings.Contains(text, "a.wasm") {
 		t.Error("forgetting one module must remove its series and no others")
 	}
+}
+
+func TestEveryKindOfTransformErrorIsAReason(t *testing.T) {
+	m := metrics.New()
+	handles := m.Transform("a.wasm")
+	for k := transform.KindRefused; k <= transform.KindClosed; k++ {
+		handles.Failed(k.String())
+	}
+	wantLines(t, scrape(t, m), `edgerelay_transform_failures_total{module="a.wasm",reason="other"} 0`,
+		`edgerelay_transform_failures_total{module="a.wasm",reason="closed"} 1`)
 }
 
 func TestWebhookSeriesAreBounded(t *testing.T) {

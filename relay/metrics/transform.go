@@ -2,8 +2,10 @@ package metrics
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// The reasons for which a run of a transform fails; "other" takes what is not in the list.
-var transformReasons = [...]string{"trap", "timeout", "fuel", "memory", "limit", "failed", "retry", "other"}
+// The reasons for which a run of a transform fails: the kinds of transform.Error, then what the guest itself may answer. "other" takes
+// what is not in the list; a test keeps every kind out of it.
+var transformReasons = [...]string{"refused", "compile", "init", "trap", "exit", "stack", "fuel", "memory", "timeout", "bad_pointer",
+	"output_too_large", "input_too_large", "bad_result", "busy", "quarantined", "closed", "failed", "retry", "other"}
 
 type transformVecs struct {
 	duration *prometheus.HistogramVec
@@ -31,7 +33,7 @@ func (m *Metrics) ForgetTransform(module string) {
 	m.transform.failures.DeletePartialMatch(prometheus.Labels{"module": module})
 }
 
-// Failed counts one failed run.
+// Failed counts one failed run: the kind of the transform.Error as text, or "failed" or "retry" when the guest decided so.
 func (t *Transform) Failed(reason string) {
 	for i, r := range transformReasons {
 		if r == reason {
