@@ -44,6 +44,8 @@ type Webhook struct {
 	Filter *payload.Filter // nil = every event
 
 	URL           *payload.Template
+	Host          string // host:port of the URL, which never depends on the event
+	TLS           bool   // the URL is https
 	Method        string
 	Headers       []Header
 	Authorization *Authorization // nil = none

@@ -1,0 +1,274 @@
+// Package deliver is the walk of a delivery, from the queue to the receiver's answer: settle (settle.go) is one function, read it first.
+//
+// The relay makes one Deliverer, tells it the webhooks (Update) and what the queue announces (Ready). Each webhook has a lane: its
+// receiver's HTTP client, its limits and its circuit. Workers serve the lanes in turn, so a dead or slow receiver costs the others
+// nothing: a lane never has more attempts in flight than its own limit and a quarter of what is free, and a lane whose receiver does
+// not answer is parked, which makes the queue keep nothing of it in memory.
+//
+// Goroutines: the workers, started on demand up to MaxInFlight; one timer per open circuit. Close waits for all of them.
+// It may import event, webhooks, metrics, queue, payload, sign, transform; never ingress or admin.
+package deliver
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"time"
+
+	"edgerelay/relay/event"
+	"edgerelay/relay/metrics"
+	"edgerelay/relay/queue"
+	"edgerelay/relay/webhooks"
+	"edgerelay/transform"
+)
+
+// Options of a Deliverer. Queue, Metrics and Log are required.
+type Options struct {
+	Queue       queue.Queue
+	Metrics     *metrics.Metrics
+	Log         *slog.Logger
+	UserAgent   string
+	Allow       []netip.Prefix // private, loopback and link-local networks that may be reached
+	MaxInFlight int            // attempts at the same time, all webhooks together
+
+	// Gone is called once when a receiver has answered 410; the lane is disabled already.
+	Gone func(*webhooks.Webhook)
+
+	Now  func() time.Time
+	Rand func() float64 // uniform in [0,1): jitter
+}
+
+// Target is a webhook with what only the sending side knows of it.
+type Target struct {
+	Webhook *webhooks.Webhook
+	Steps   []Step // its transforms, in order
+	// Disabled is why nothing is sent, although the webhook is active ("" = it is).
+	Disabled string
+}
+
+// Step is one transform of a webhook.
+type Step struct {
+	Pool    *transform.Pool
+	OnError OnError
+	Metrics *metrics.Transform
+}
+
+// OnError is what becomes of a delivery whose transform fails by itself (a trap, a limit), as configured.
+type OnError string
+
+// The values of on_error. The zero value is dead for failures that would happen again, retry for the others.
+const (
+	OnErrorRetry        OnError = "retry"
+	OnErrorDead         OnError = "dead"
+	OnErrorDrop         OnError = "drop"
+	OnErrorSendOriginal OnError = "send_original"
+)
+
+// Deliverer sends what the queue leases. Make one with New.
+type Deliverer struct {
+	opt   Options
+	guard *guard
+
+	mu       sync.Mutex // guards everything below, and the mutable part of every lane
+	work     *sync.Cond
+	lanes    map[event.WebhookID]*lane
+	ready    []*lane // lanes that may have something to lease, in turn
+	readyAt  int
+	workers  int
+	idle     int
+	inFlight int
+	stopping bool
+
+	running  sync.WaitGroup
+	throttle throttle
+}
+
+// maxIdle is how many workers wait for work instead of ending.
+const maxIdle = 64
+
+// New makes a Deliverer. It does nothing until Update and Ready are called.
+func New(opt Options) *Deliverer {
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+	if opt.Rand == nil {
+		opt.Rand = rand.Float64
+	}
+	if opt.MaxInFlight <= 0 {
+		opt.MaxInFlight = 1024
+	}
+	if opt.Gone == nil {
+		opt.Gone = func(*webhooks.Webhook) {}
+	}
+	d := &Deliverer{opt: opt, guard: newGuard(opt.Allow), lanes: map[event.WebhookID]*lane{}}
+	d.work = sync.NewCond(&d.mu)
+	return d
+}
+
+// Update replaces the webhooks. Attempts in flight finish as they began. Deliveries of a webhook that is not there any more are buried.
+func (d *Deliverer) Update(targets []Target) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	seen := make(map[event.WebhookID]bool, len(targets))
+	for i := range targets {
+		t := &targets[i]
+		seen[t.Webhook.ID] = true
+		d.laneLocked(t.Webhook.ID).setTargetLocked(t)
+	}
+	for id, l := range d.lanes {
+		if !seen[id] {
+			l.setTargetLocked(nil)
+		}
+		l.has = true // what was held may go now
+		d.offerLocked(l)
+	}
+}
+
+// Ready is told by the queue that there is something to lease for w.
+func (d *Deliverer) Ready(w event.WebhookID) {
+	d.mu.Lock()
+	l := d.laneLocked(w)
+	l.has = true
+	l.told++
+	d.offerLocked(l)
+	d.mu.Unlock()
+}
+
+func (d *Deliverer) laneLocked(w event.WebhookID) *lane {
+	l := d.lanes[w]
+	if l == nil {
+		l = newLane(d, w)
+		d.lanes[w] = l
+	}
+	return l
+}
+
+// offerLocked puts l in the queue of lanes if a worker could do something for it, and makes sure that a worker looks.
+func (d *Deliverer) offerLocked(l *lane) {
+	if l.queued || !l.mayLeaseLocked() {
+		return
+	}
+	l.queued = true
+	d.ready = append(d.ready, l)
+	switch {
+	case d.idle > 0:
+		d.work.Signal()
+	case d.workers < d.opt.MaxInFlight && !d.stopping:
+		d.workers++
+		d.running.Add(1)
+		go d.workLoop()
+	}
+}
+
+// nextLocked takes the lane whose turn it is.
+func (d *Deliverer) nextLocked() *lane {
+	for d.readyAt < len(d.ready) {
+		l := d.ready[d.readyAt]
+		d.ready[d.readyAt] = nil
+		d.readyAt++
+		if d.readyAt == len(d.ready) {
+			d.ready, d.readyAt = d.ready[:0], 0
+		} else if d.readyAt > 1024 && d.readyAt > len(d.ready)/2 {
+			d.ready, d.readyAt = append(d.ready[:0], d.ready[d.readyAt:]...), 0
+		}
+		l.queued = false
+		if l.mayLeaseLocked() {
+			return l
+		}
+	}
+	return nil
+}
+
+// workLoop is one worker: it takes the next lane, leases one delivery of it, and settles it.
+func (d *Deliverer) workLoop() {
+	defer d.running.Done()
+	w := newWorker(d)
+	defer w.close()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for {
+		l := d.nextLocked()
+		if l == nil {
+			if d.stopping || d.idle >= maxIdle {
+				d.workers--
+				return
+			}
+			d.idle++
+			d.work.Wait()
+			d.idle--
+			continue
+		}
+		l.inFlight++
+		d.inFlight++
+		told := l.told
+		d.offerLocked(l) // another worker may lease its next one meanwhile
+		target, client := l.target, l.client
+		d.mu.Unlock()
+		leased := d.opt.Queue.Lease(l.id, &w.delivery)
+		var r result
+		if leased {
+			r = w.settle(&w.delivery, target, client)
+		}
+		d.mu.Lock()
+		l.inFlight--
+		d.inFlight--
+		if !leased && l.told == told {
+			l.has = false // and the queue has not spoken since
+		}
+		if leased {
+			l.noteLocked(r)
+		}
+		d.offerLocked(l)
+	}
+}
+
+// Close stops leasing, waits for the attempts in flight until ctx ends, and then leaves them: their leases lapse, nothing is lost.
+func (d *Deliverer) Close(ctx context.Context) error {
+	d.mu.Lock()
+	d.stopping = true
+	for _, l := range d.lanes {
+		l.stopLocked()
+	}
+	d.work.Broadcast()
+	d.mu.Unlock()
+	done := make(chan struct{})
+	go func() { d.running.Wait(); close(done) }()
+	select {
+	case <-done:
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		for _, l := range d.lanes {
+			l.closeClient()
+		}
+		return nil
+	case <-ctx.Done():
+		return errors.New("attempts were still in flight at the deadline; they will be made again")
+	}
+}
+
+// LaneInfo describes a lane to people.
+type LaneInfo struct {
+	Webhook   event.WebhookID
+	State     State
+	Reason    string    // why it is not sending
+	Until     time.Time // when it tries again
+	InFlight  int
+	Delivered int64
+	Failed    int64
+}
+
+// Lanes returns a snapshot of every lane that has a webhook.
+func (d *Deliverer) Lanes() []LaneInfo {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	infos := make([]LaneInfo, 0, len(d.lanes))
+	for _, l := range d.lanes {
+		if l.target != nil {
+			infos = append(infos, l.infoLocked())
+		}
+	}
+	return infos
+}

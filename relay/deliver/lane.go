@@ -1,0 +1,182 @@
+package deliver
+
+import (
+	"fmt"
+	"time"
+
+	"edgerelay/relay/event"
+	"edgerelay/relay/queue"
+	"edgerelay/relay/webhooks"
+)
+
+// lane is the sending side of one webhook. Deliverer.mu guards it; attempts in flight keep the client that they began with.
+type lane struct {
+	d      *Deliverer
+	id     event.WebhookID
+	target *Target // nil = the webhook is not configured any more
+	client *client // nil with target
+
+	has      bool  // the queue may have something: it has said so, and no Lease has failed since
+	told     int64 // counts Ready
+	queued   bool  // in Deliverer.ready
+	inFlight int
+	circuit  circuit
+	timer    *time.Timer // of an open circuit
+
+	delivered, failed int64
+}
+
+func newLane(d *Deliverer, id event.WebhookID) *lane { return &lane{d: d, id: id} }
+
+// setTargetLocked gives the lane its webhook. A webhook whose definition has changed starts with a fresh circuit: the change may be the cure.
+func (l *lane) setTargetLocked(t *Target) {
+	old := l.target
+	l.target = t
+	if t == nil {
+		l.closeClient()
+		return
+	}
+	if old != nil && old.Webhook == t.Webhook && old.Disabled == t.Disabled {
+		return
+	}
+	next := newClient(t.Webhook, l.d.guard)
+	l.closeClient()
+	l.client = next
+	l.stopLocked()
+	l.circuit = circuit{}
+	if t.Disabled != "" {
+		l.circuit = circuit{state: Disabled, reason: t.Disabled}
+		l.d.opt.Queue.Park(l.id)
+	} else if t.Webhook.Status != webhooks.StatusActive {
+		l.d.opt.Queue.Park(l.id)
+	}
+}
+
+func (l *lane) closeClient() {
+	if l.client != nil {
+		l.client.close()
+		l.client = nil
+	}
+}
+
+// mayLeaseLocked says whether a worker may lease for l now.
+func (l *lane) mayLeaseLocked() bool {
+	if !l.has || l.d.stopping {
+		return false
+	}
+	if l.target == nil {
+		return l.inFlight == 0 // only to be buried
+	}
+	if l.target.Webhook.Status != webhooks.StatusActive {
+		return false // what is queued waits until it is active again
+	}
+	switch l.circuit.state {
+	case HalfOpen:
+		return l.inFlight == 0
+	case Open, Disabled:
+		return false
+	}
+	return l.inFlight < l.limitLocked()
+}
+
+// limitLocked is the most attempts that l may have in flight: what is configured, less while it recovers, and never more than a
+// quarter of what all lanes together have left, so that however many receivers hang there is room for the others.
+func (l *lane) limitLocked() int {
+	n := l.target.Webhook.Concurrency
+	if l.circuit.limit > 0 {
+		n = min(n, l.circuit.limit)
+	}
+	return max(1, min(n, (l.d.opt.MaxInFlight-l.d.inFlight)/4))
+}
+
+// noteLocked draws the lane's conclusions from a settled attempt.
+func (l *lane) noteLocked(r result) {
+	if r.delivered {
+		l.delivered++
+	} else if r.sent {
+		l.failed++
+	}
+	if l.target == nil || l.target.Webhook != r.webhook {
+		return // settled for a definition that is not in force any more
+	}
+	now := l.d.opt.Now()
+	opened := false
+	switch {
+	case r.verdict.Disable:
+		l.circuit = circuit{state: Disabled, reason: "the receiver answered 410 Gone"}
+		l.d.opt.Log.Warn("webhook disabled: the receiver answered 410 Gone; its deliveries are held", "webhook", l.target.Webhook.Name, "id", l.id.String())
+		l.d.opt.Queue.Park(l.id)
+		l.d.running.Add(1)
+		go func(w *webhooks.Webhook) { defer l.d.running.Done(); l.d.opt.Gone(w) }(l.target.Webhook)
+		return
+	case r.delivered:
+		if l.circuit.state != Closed {
+			l.d.opt.Log.Info("webhook recovered", "webhook", l.target.Webhook.Name, "id", l.id.String())
+		}
+		l.circuit.success(l.target.Webhook.Concurrency)
+		return
+	case r.verdict.Pause > 0:
+		opened = l.circuit.pause(now, r.verdict.Pause)
+	case r.verdict.Bad:
+		opened = l.circuit.failure(now, r.reason.String())
+	case r.sent && l.circuit.state == HalfOpen:
+		l.circuit.success(l.target.Webhook.Concurrency) // it answers again, if only to refuse this event
+	case l.circuit.state == HalfOpen:
+		return // nothing was sent, so nothing is known: the next delivery tries
+	}
+	if opened {
+		l.openLocked(now)
+	}
+}
+
+// openLocked leaves the receiver alone until the circuit's time has come.
+func (l *lane) openLocked(now time.Time) {
+	wait := l.circuit.until.Sub(now)
+	l.d.opt.Log.Warn("webhook not attempted for a while", "webhook", l.target.Webhook.Name, "id", l.id.String(),
+		"reason", l.circuit.reason, "bad_in_a_row", l.circuit.bad, "for", wait.Round(time.Millisecond))
+	l.d.opt.Queue.Park(l.id)
+	l.stopLocked()
+	if !l.d.stopping {
+		l.timer = time.AfterFunc(wait, l.tryAgain)
+	}
+}
+
+// tryAgain is called by the circuit's timer.
+func (l *lane) tryAgain() {
+	l.d.mu.Lock()
+	defer l.d.mu.Unlock()
+	if l.circuit.try(l.d.opt.Now()) {
+		l.has = true
+		l.d.offerLocked(l)
+	} else if l.circuit.state == Open && !l.d.stopping { // the clock was set back, or a pause was made longer
+		l.stopLocked()
+		l.timer = time.AfterFunc(max(l.circuit.until.Sub(l.d.opt.Now()), 10*time.Millisecond), l.tryAgain)
+	}
+}
+
+func (l *lane) stopLocked() {
+	if l.timer != nil {
+		l.timer.Stop()
+		l.timer = nil
+	}
+}
+
+func (l *lane) infoLocked() LaneInfo {
+	i := LaneInfo{Webhook: l.id, State: l.circuit.state, Reason: l.circuit.reason, InFlight: l.inFlight, Delivered: l.delivered, Failed: l.failed}
+	if i.State == Open {
+		i.Until = l.circuit.until
+	}
+	return i
+}
+
+// result is what settle tells the lane.
+type result struct {
+	webhook   *webhooks.Webhook // for which definition
+	verdict   Verdict
+	reason    queue.Reason
+	sent      bool // a request went out, or was tried
+	delivered bool
+}
+
+// String is for logs.
+func (r result) String() string { return fmt.Sprintf("%v sent=%v", r.verdict.Action, r.sent) }

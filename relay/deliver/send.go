@@ -1,0 +1,114 @@
+package deliver
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"edgerelay/relay/queue"
+	"edgerelay/relay/webhooks"
+)
+
+// client is the HTTP side of one webhook: its own connections, so that nobody else's receiver can use them up.
+type client struct {
+	http           *fasthttp.HostClient
+	timeout        time.Duration
+	static         bool // nothing of the request but its body, type, trace and signature depends on the event
+	ownContentType bool // a configured header says the content type
+}
+
+const (
+	maxResponse = 64 << 10         // bytes of an answer's body; what is longer is not read, and its connection closed
+	readBuffer  = 16 << 10         // an answer's headers must fit
+	maxIdleConn = 4 * time.Second  // below the keep-alive time of common servers, so that we close first
+	maxConnLife = 10 * time.Minute // so that a change in DNS is noticed
+)
+
+func newClient(w *webhooks.Webhook, g *guard) *client {
+	c := &client{timeout: w.Timeout, http: &fasthttp.HostClient{
+		Addr: w.Host, IsTLS: w.TLS, TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12},
+		DialTimeout: g.dial,
+		MaxConns:    w.Concurrency + 1, MaxConnDuration: maxConnLife, MaxIdleConnDuration: maxIdleConn,
+		ReadBufferSize: readBuffer, ReadTimeout: w.Timeout, WriteTimeout: w.Timeout, MaxResponseBodySize: maxResponse,
+		// One attempt is one request: nothing is sent again behind our back.
+		MaxIdemponentCallAttempts: 1, RetryIfErr: func(*fasthttp.Request, int, error) (bool, bool) { return false, false },
+		DisablePathNormalizing: true, DisableHeaderNamesNormalizing: true, NoDefaultUserAgentHeader: true, SecureErrorLogMessage: true,
+	}}
+	_, c.static = w.URL.Constant()
+	c.static = c.static && w.Method != fasthttp.MethodGet
+	for i := range w.Headers {
+		_, constant := w.Headers[i].Value.Constant()
+		c.static = c.static && constant
+		c.ownContentType = c.ownContentType || strings.EqualFold(w.Headers[i].Name, fasthttp.HeaderContentType)
+	}
+	return c
+}
+
+func (c *client) close() { c.http.CloseIdleConnections() }
+
+// send makes the request and says what came of it.
+func (w *worker) send(c *client) Outcome {
+	err := c.http.DoDeadline(&w.request, &w.response, time.Now().Add(c.timeout))
+	if err != nil && !(errors.Is(err, fasthttp.ErrBodyTooLarge) && w.response.StatusCode() != 0) {
+		return classify(err)
+	}
+	status := w.response.StatusCode()
+	switch {
+	case status >= 200 && status < 300:
+		return Outcome{Status: status}
+	case status == fasthttp.StatusGone:
+		return Outcome{Reason: queue.ReasonGone, Status: status, Detail: "the receiver answered 410 Gone"}
+	}
+	return Outcome{Reason: queue.ReasonStatus, Status: status, Detail: fmt.Sprintf("the receiver answered %d", status),
+		RetryAfter: ParseRetryAfter(w.response.Header.Peek("Retry-After"), w.d.opt.Now())}
+}
+
+// classify finds the reason behind an error of the client. Details say what happened, not where to: the URL may hold secrets.
+func classify(err error) Outcome {
+	var dns *net.DNSError
+	var op *net.OpError
+	var verify *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	var alert tls.AlertError
+	var unknown x509.UnknownAuthorityError
+	var timeout interface{ Timeout() bool }
+	switch {
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.ENOBUFS),
+		errors.Is(err, fasthttp.ErrNoFreeConns):
+		return Outcome{Reason: queue.ReasonConnect, Detail: "we have no connection to spare: " + rootCause(err), Ours: true}
+	case refused(err):
+		return Outcome{Reason: queue.ReasonBlocked, Detail: "the network guard refuses this address: private, loopback and special networks must be listed in sender.allow_private_networks"}
+	case errors.As(err, &dns):
+		return Outcome{Reason: queue.ReasonDNS, Detail: "the receiver's name does not resolve: " + dns.Err}
+	case errors.As(err, &verify), errors.As(err, &record), errors.As(err, &alert), errors.As(err, &unknown):
+		return Outcome{Reason: queue.ReasonTLS, Detail: "TLS: " + rootCause(err)}
+	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, os.ErrDeadlineExceeded):
+		return Outcome{Reason: queue.ReasonTimeout, Detail: "no complete answer in time"}
+	case errors.As(err, &op) && op.Op == "dial":
+		return Outcome{Reason: queue.ReasonConnect, Detail: "cannot connect: " + rootCause(err)}
+	case errors.Is(err, fasthttp.ErrConnectionClosed), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
+		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.As(err, &op):
+		return Outcome{Reason: queue.ReasonReset, Detail: "the connection broke before a complete answer"}
+	}
+	return Outcome{Reason: queue.ReasonProtocol, Detail: "the answer is not usable HTTP"}
+}
+
+// rootCause is the innermost error's text: the outer ones repeat addresses.
+func rootCause(err error) string {
+	for {
+		next := errors.Unwrap(err)
+		if next == nil {
+			return err.Error()
+		}
+		err = next
+	}
+}

@@ -1,0 +1,216 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"edgerelay/relay/payload"
+	"edgerelay/relay/queue"
+	"edgerelay/relay/sign"
+	"edgerelay/transform"
+)
+
+// worker makes one attempt at a time. Everything that an attempt needs memory for belongs to it and is used again.
+type worker struct {
+	d        *Deliverer
+	delivery queue.Delivery
+	input    payload.Input
+	meta     transform.Meta
+	shaped   transform.Result
+	spare    []byte // the other body buffer of a chain of transforms
+	body     []byte // what the payload definition made
+	text     []byte // the URL
+	form     []byte // the query of a GET
+	headers  []sign.Header
+	scratch  sign.Scratch
+	request  fasthttp.Request
+	response fasthttp.Response
+	prepared *client // whose constant parts request holds, nil = nobody's
+}
+
+func newWorker(d *Deliverer) *worker {
+	return &worker{d: d}
+}
+
+func (w *worker) close() {
+	w.request.Reset()
+	w.response.Reset()
+}
+
+// settle is one attempt at one delivery, steps 4 to 8 of its walk. t is the webhook's current definition and c its client; t is nil when
+// the webhook has gone.
+func (w *worker) settle(del *queue.Delivery, t *Target, c *client) result {
+	start := w.d.opt.Now()
+	if t == nil {
+		return w.finish(del, t, start, Outcome{Reason: queue.ReasonNoWebhook, Detail: "the webhook is not configured any more"})
+	}
+	w.fill(del, t)
+	if o := w.transform(t); o.Reason != queue.ReasonNone { // 4
+		return w.finish(del, t, start, o)
+	}
+	body, contentType, err := w.encode(t) // 5
+	if err != nil {
+		return w.finish(del, t, start, Outcome{Reason: queue.ReasonPayload, Detail: err.Error(), Final: true})
+	}
+	if err := w.prepare(t, c, body, contentType); err != nil {
+		return w.finish(del, t, start, Outcome{Reason: queue.ReasonPayload, Detail: err.Error(), Final: true})
+	}
+	w.sign(t, del.Event.ID, start.Unix())     // 6
+	return w.finish(del, t, start, w.send(c)) // 7, 8
+}
+
+// fill sets what expressions and transforms can see of the event.
+func (w *worker) fill(del *queue.Delivery, t *Target) {
+	e := &del.Event
+	w.input.Reset()
+	w.input.ID, w.input.Type, w.input.Time, w.input.Tenant, w.input.Program = e.ID, e.Type, e.Time, e.Tenant, e.Program
+	w.input.Data, w.input.Envelope = e.Data, e.Envelope
+	w.input.Webhook, w.input.Attempt = t.Webhook.Name, del.Attempts+1
+	w.shaped.Reset()
+}
+
+// transform runs the webhook's modules, each on what the one before wrote. Headers and the like add up in w.shaped.
+func (w *worker) transform(t *Target) Outcome {
+	if len(t.Steps) == 0 {
+		return Outcome{}
+	}
+	in := &w.input
+	w.meta = transform.Meta{ID: in.ID, Type: in.Type, Time: in.Time, Tenant: in.Tenant, Program: in.Program,
+		Webhook: append(w.meta.Webhook[:0], t.Webhook.Name...), Attempt: in.Attempt, ContentType: jsonType}
+	current := in.Envelope
+	for i := range t.Steps {
+		s := &t.Steps[i]
+		w.shaped.Body, w.spare = w.spare[:0], w.shaped.Body // current may lie in what is spare now
+		before := w.shaped.Duration
+		err := s.Pool.Run(context.Background(), &w.meta, current, &w.shaped)
+		s.Metrics.Duration.Observe((w.shaped.Duration - before).Seconds())
+		if err != nil {
+			if s.OnError == OnErrorSendOriginal {
+				s.Metrics.Failed(failureLabel(err))
+				w.shaped.Reset()
+				in.Body = nil
+				return Outcome{}
+			}
+			return s.failed(err)
+		}
+		switch w.shaped.Action {
+		case transform.Drop:
+			return Outcome{Reason: queue.ReasonDropped, Detail: w.shaped.Reason}
+		case transform.Fail:
+			s.Metrics.Failed("failed")
+			return Outcome{Reason: queue.ReasonTransform, Detail: reasonOr(w.shaped.Reason, "the transform failed this event"), Final: true}
+		case transform.Retry:
+			s.Metrics.Failed("retry")
+			return Outcome{Reason: queue.ReasonTransform, Detail: reasonOr(w.shaped.Reason, "the transform asks to be tried again")}
+		}
+		if len(w.shaped.Body) == 0 {
+			w.shaped.Body, w.spare = w.spare, w.shaped.Body // it wrote nothing: its input goes on
+			continue
+		}
+		current = w.shaped.Body
+		in.Body = current
+		if w.shaped.ContentType != "" {
+			w.meta.ContentType = append(w.meta.ContentType[:0:0], w.shaped.ContentType...)
+		}
+	}
+	return Outcome{}
+}
+
+var jsonType = []byte("application/json")
+
+// failed decides by the step's on_error what a module's own failure means.
+func (s *Step) failed(err error) Outcome {
+	s.Metrics.Failed(failureLabel(err))
+	o := Outcome{Reason: queue.ReasonTransform, Detail: err.Error()}
+	var te *transform.Error
+	o.Final = errors.As(err, &te) && te.Kind.Permanent()
+	switch s.OnError {
+	case OnErrorRetry:
+		o.Final = false
+	case OnErrorDead:
+		o.Final = true
+	case OnErrorDrop:
+		o.Reason = queue.ReasonDropped
+	}
+	return o
+}
+
+func failureLabel(err error) string {
+	var te *transform.Error
+	if errors.As(err, &te) {
+		return te.Kind.String()
+	}
+	return "other"
+}
+
+func reasonOr(reason, otherwise string) string {
+	if reason != "" {
+		return reason
+	}
+	return otherwise
+}
+
+// encode makes the body as the payload definition wants it. Nothing asked means nothing done: the event's bytes go out as they came in.
+func (w *worker) encode(t *Target) (body []byte, contentType string, err error) {
+	p := t.Webhook.Payload
+	contentType = p.ContentType()
+	if p.PassThrough() {
+		if w.input.Body == nil {
+			return w.input.Envelope, contentType, nil
+		}
+		return w.input.Body, reasonOr(w.shaped.ContentType, contentType), nil
+	}
+	w.body, err = p.Append(w.body[:0], &w.input)
+	if p.ContentType() == payloadRaw && w.shaped.ContentType != "" {
+		contentType = w.shaped.ContentType
+	}
+	return w.body, contentType, err
+}
+
+// payloadRaw is the content type that says nothing, so that a transform's own wins.
+const payloadRaw = "application/octet-stream"
+
+// finish is the only place that settles: it judges, acknowledges, retries or buries, counts, and logs one line.
+func (w *worker) finish(del *queue.Delivery, t *Target, start time.Time, o Outcome) result {
+	now := w.d.opt.Now()
+	r := result{reason: o.Reason, sent: o.Status != 0 || o.Reason >= queue.ReasonTimeout && o.Reason <= queue.ReasonProtocol,
+		delivered: o.Reason == queue.ReasonNone}
+	policy := noPolicy
+	if t != nil {
+		r.webhook, policy = t.Webhook, t.Webhook.Retry
+	}
+	r.verdict = Judge(o, del.Attempts, policy, now, w.d.opt.Rand())
+	m := w.d.opt.Metrics
+	m.DeliveryAttempts[o.Reason].Inc()
+	if r.sent || r.delivered {
+		m.DeliveryDuration.Observe(now.Sub(start).Seconds())
+	}
+	if r.delivered {
+		m.DeliveryEndToEnd.Observe(now.Sub(time.UnixMicro(del.Event.Accepted)).Seconds())
+	}
+	w.log(del, t, r, o, now.Sub(start))
+	f := queue.Failure{Reason: o.Reason, Status: o.Status, Detail: o.Detail, At: start.UnixMilli(), Counted: r.verdict.Counted}
+	switch r.verdict.Action {
+	case Ack:
+		w.d.opt.Queue.Ack(del)
+	case Retry:
+		w.d.opt.Queue.Retry(del, r.verdict.Due, f)
+	case Bury:
+		w.d.opt.Queue.Bury(del, f)
+	}
+	w.shrink()
+	return r
+}
+
+// shrink lets go of buffers that an unusually large event has left behind.
+func (w *worker) shrink() {
+	const most = 256 << 10
+	for _, b := range []*[]byte{&w.delivery.Buf, &w.body, &w.spare, &w.form} {
+		if cap(*b) > most {
+			*b = nil
+		}
+	}
+}
