@@ -40,7 +40,11 @@ func (c *Config) checkListeners() {
 		c.fault("admin.listen", "is open to other machines: add admin.tls and admin.tokens, or listen on 127.0.0.1")
 	}
 	if ingress && admin && c.Ingress.Listen == c.Admin.Listen && !strings.HasSuffix(c.Admin.Listen, ":0") {
-		c.fault("admin.listen", "is the address of ingress.listen: give each its own port")
+		path, other := "admin.listen", "ingress.listen"
+		if !c.index.has(path) {
+			path, other = other, path
+		}
+		c.fault(path, "is the address of %s too: give each its own port", other)
 	}
 }
 

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -84,12 +85,13 @@ func (d *decoder) mapping(path string, n *yaml.Node, v reflect.Value) {
 	}
 	fields := fieldsOf(v.Type())
 	given := map[string]*yaml.Node{}
+	var meant []string // keys that are not missing but misspelt
 	for _, e := range d.entries(path, n) {
 		key := e.key.Value
 		at := join(path, key)
 		field, ok := fields.byKey[key]
 		if !ok {
-			d.unknownKey(at, e.key, fields)
+			meant = append(meant, d.unknownKey(at, e.key, fields)...)
 			continue
 		}
 		given[key] = e.value
@@ -99,7 +101,7 @@ func (d *decoder) mapping(path string, n *yaml.Node, v reflect.Value) {
 		d.decode(at, e.value, v.FieldByIndex(field.Index), field.Tag)
 	}
 	for _, key := range fields.keys {
-		if !required(fields.byKey[key].Tag) {
+		if !required(fields.byKey[key].Tag) || slices.Contains(meant, key) {
 			continue
 		}
 		if value := given[key]; value == nil {

@@ -109,7 +109,11 @@ func jsonNode(dec *json.Decoder) (*yaml.Node, error) {
 	scalar := func(tag, value string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Tag: tag, Value: value} }
 	switch t := token.(type) {
 	case string:
-		return scalar("!!str", t), nil
+		node := scalar("!!str", t)
+		if t == "<<" { // the encoder would leave it bare, and it would come back as a merge key
+			node.Style = yaml.DoubleQuotedStyle
+		}
+		return node, nil
 	case json.Number:
 		if strings.ContainsAny(t.String(), ".eE") {
 			return scalar("!!float", t.String()), nil

@@ -78,7 +78,7 @@ func (c *Config) checkCatalogue(path, pattern string, linked bool) {
 		}
 		found = true
 		if linked && t.Scope == "global" {
-			c.fault(path, "%q takes in %s, whose scope is global: only a webhook without a program may subscribe to it", pattern, t.Name)
+			c.fault(path, "takes in event type %s, whose scope is global: only a webhook without a program may subscribe to it", t.Name)
 			return
 		}
 	}

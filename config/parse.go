@@ -32,7 +32,7 @@ func parse(name string, text []byte) (*yaml.Node, *Problem) {
 	}
 	doc, next, err := parseYAML(text)
 	if err != nil {
-		return nil, syntaxProblem(name, err)
+		return nil, syntaxProblem(name, text, err)
 	}
 	if next != nil {
 		return nil, &Problem{File: name, Line: next.Line, Col: next.Column, Message: "a second YAML document: a config file holds one (remove the --- line, or use several files)"}
@@ -92,20 +92,28 @@ func parseYAML(text []byte) (first, second *yaml.Node, err error) {
 
 var yamlLine = regexp.MustCompile(`^(?:line (\d+): )?(.*)$`)
 
-// syntaxProblem takes the line out of the parser's message.
-func syntaxProblem(name string, err error) *Problem {
+// syntaxProblem takes the line out of the parser's message. Of a block that ends wrongly the parser often tells only where it begins.
+func syntaxProblem(name string, text []byte, err error) *Problem {
 	m := yamlLine.FindStringSubmatch(strings.TrimPrefix(err.Error(), "yaml: "))
-	line, message := 1, m[2]
+	p := &Problem{File: name, Line: 1, Col: 1}
+	message := m[2]
 	if n, err := strconv.Atoi(m[1]); err == nil {
-		line = n
-		if strings.HasPrefix(message, "did not find expected") {
-			line++ // the grammar counts lines from 0, unlike the scanner
-		}
+		p.Line = n
 	}
-	if message == "found character that cannot start any token" {
+	switch anchor, unknown := strings.CutPrefix(message, "unknown anchor '"); {
+	case unknown: // the only message without a line
+		if at := bytes.Index(text, []byte("*"+strings.TrimSuffix(anchor, "' referenced"))); at >= 0 {
+			p.Line = 1 + bytes.Count(text[:at], []byte("\n"))
+			p.Col = 1 + utf8.RuneCount(text[bytes.LastIndexByte(text[:at], '\n')+1:at])
+		}
+	case strings.HasPrefix(message, "did not find expected"):
+		p.Line++ // the grammar counts lines from 0, unlike the scanner
+		message += " (here, or in the block that begins here)"
+	case message == "found character that cannot start any token":
 		message += " (a tab? YAML is indented with spaces; a text that begins with @, ` or % needs quotes)"
 	}
-	return &Problem{File: name, Line: line, Col: 1, Message: "YAML syntax: " + message}
+	p.Message = "YAML syntax: " + message
+	return p
 }
 
 // shape measures a document as it would be with every alias replaced by what it stands for.

@@ -19,7 +19,8 @@ type place struct {
 	file     *file
 	node     *yaml.Node // the value; an alias stays one, so that the position is that of its use
 	null     bool       // written, but with no value: counts as absent
-	expanded bool       // ${…} stood in it: its text is not what the file says, and may be a secret
+	expanded bool       // ${…} stood in it, so its text may be a secret
+	altered  bool       // its text is not what the file says, so positions inside do not fit
 }
 
 // index remembers the place of every path, so that mistakes that are found later, also by other packages, can be located.
@@ -67,7 +68,7 @@ func (c *Config) Problem(path, message string) Problem {
 // ProblemAt locates a mistake inside the text at path, such as an expression: line and col are 1-based and count within that text.
 func (c *Config) ProblemAt(path, message string, line, col int) Problem {
 	problem := c.Problem(path, message)
-	if p, exact, ok := c.index.nearest(path); ok && exact && !p.expanded && p.node.Kind == yaml.ScalarNode {
+	if p, exact, ok := c.index.nearest(path); ok && exact && !p.altered && p.node.Kind == yaml.ScalarNode {
 		problem.Line, problem.Col = within(p.file.lines, p.node, max(line, 1), max(col, 1))
 	}
 	return problem

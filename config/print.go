@@ -13,8 +13,12 @@ import (
 // and so is whatever may be one in the free-form parts of a webhook: a value that came out of ${…}, or whose name says so.
 // Load understands the result, except that it refuses to take *** for a secret.
 func (c *Config) Print() ([]byte, error) {
+	resolved := *c
+	if !c.index.has("data_dir") { // the default is the only name that counts from the working directory
+		resolved.DataDir = Path(absolute(string(c.DataDir), directory("x")))
+	}
 	var root yaml.Node
-	if err := root.Encode(c); err != nil {
+	if err := root.Encode(&resolved); err != nil {
 		return nil, fmt.Errorf("print config: %w", err)
 	}
 	c.redact("", "", &root)
@@ -32,6 +36,7 @@ var (
 	webhookURL    = regexp.MustCompile(`^(webhooks\[\d+\]\.url|authorizations\[\d+\]\.endpoint)$`)
 	sensitiveName = regexp.MustCompile(`(?i)secret|token|passw|api.?key|private.?key|(^|[-_])key$|authorization|cookie|credential|signature`)
 	sensitiveArg  = regexp.MustCompile(`(?i)([?&][^=&]*(?:secret|token|passw|key|auth|credential|sig)[^=&]*=)[^&{#]+`)
+	dollars       = strings.NewReplacer("$$", "$$$$", "${", "$${")
 	origin        = regexp.MustCompile(`^(https?://[^/?#]*).*$`)
 )
 
@@ -53,6 +58,7 @@ func (c *Config) redact(path, key string, n *yaml.Node) {
 		} else if freeForm.MatchString(path) && (exact && p.expanded || sensitiveName.MatchString(key) && !strings.Contains(n.Value, "{{")) {
 			n.SetString(redacted)
 		}
+		n.Value = dollars.Replace(n.Value)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Problem is one mistake or warning, with the place where it was written.
@@ -29,6 +30,23 @@ func (p Problem) String() string {
 		b.WriteString(p.Path + ": ")
 	}
 	b.WriteString(p.Message)
+	return oneLine(b.String())
+}
+
+// oneLine escapes line breaks and other control characters, which keys and messages of the parser may hold: a problem is one line,
+// and nothing in a config may steer the terminal.
+func oneLine(s string) string {
+	if !strings.ContainsFunc(s, unicode.IsControl) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if unicode.IsControl(r) {
+			fmt.Fprintf(&b, "\\u%04x", r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
 	return b.String()
 }
 
@@ -57,12 +75,20 @@ const maxProblems = 200
 // report collects mistakes while a config is loaded.
 type report struct {
 	problems Problems
-	faulty   map[string]bool // paths that have a mistake already: a second one there is only its echo
+	faulty   map[string]bool // paths that have a mistake already: a second one there or below is only its echo
 }
 
+// full says that nothing more is kept, so that the work of finding out more can be spared.
+func (r *report) full() bool { return len(r.problems) > maxProblems }
+
 func (r *report) add(p Problem) {
-	if p.Path != "" && r.faulty[p.Path] {
+	if r.full() {
 		return
+	}
+	for at := p.Path; at != ""; at = parent(at) {
+		if r.faulty[at] {
+			return
+		}
 	}
 	if r.faulty == nil {
 		r.faulty = map[string]bool{}
@@ -71,9 +97,7 @@ func (r *report) add(p Problem) {
 	if len(r.problems) == maxProblems {
 		p = Problem{File: p.File, Line: p.Line, Col: p.Col, Message: fmt.Sprintf("more than %d mistakes: the rest is not shown", maxProblems)}
 	}
-	if len(r.problems) <= maxProblems {
-		r.problems = append(r.problems, p)
-	}
+	r.problems = append(r.problems, p)
 }
 
 // err returns the mistakes in order, or nil.

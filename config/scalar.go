@@ -52,8 +52,8 @@ func (d *decoder) text(path string, n *yaml.Node) (text string, expanded, ok boo
 		d.fault(path, n, "%v", err)
 		return "", false, false
 	}
-	if p := d.index.places[path]; text != n.Value && p.file == d.file {
-		p.expanded = true // also after $$: positions inside the text no longer fit
+	if p := d.index.places[path]; (expanded || text != n.Value) && p.file == d.file {
+		p.altered, p.expanded = true, expanded
 		d.index.places[path] = p
 	}
 	return text, expanded, true

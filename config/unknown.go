@@ -37,22 +37,25 @@ var position = regexp.MustCompile(`\[\d+\]`)
 // isLater looks path (or path=value) up in later.
 func isLater(path string) bool { return later[position.ReplaceAllString(path, "[]")] }
 
-func (d *decoder) unknownKey(path string, key *yaml.Node, known fields) {
+// unknownKey reports a key that the struct does not have, and returns the keys whose absence it explains.
+func (d *decoder) unknownKey(path string, key *yaml.Node, known fields) []string {
+	if d.report.full() {
+		return nil
+	}
 	if isLater(path) {
 		d.fault(path, key, "%s is not available in this version", key.Value)
-		return
+		return known.keys
 	}
-	d.fault(path, key, "unknown key %q%s", key.Value, suggest(key.Value, known.keys))
+	d.fault(path, key, "unknown key %q%s", clip(key.Value), suggest(key.Value, known.keys))
+	if near := nearest(key.Value, known.keys); near != "" {
+		return []string{near}
+	}
+	return nil
 }
 
 // suggest ends a message about an unknown name: with the nearest known one, or with all of them when none is near.
 func suggest(name string, known []string) string {
-	best, distance := "", 1+max(2, len(name)/3)
-	for _, candidate := range known {
-		if n := editDistance(strings.ToLower(name), candidate, distance); n < distance {
-			best, distance = candidate, n
-		}
-	}
+	best := nearest(name, known)
 	switch {
 	case best != "":
 		return fmt.Sprintf(": did you mean %q?", best)
@@ -62,6 +65,17 @@ func suggest(name string, known []string) string {
 		return ": known are " + strings.Join(known[:12], ", ") + " …"
 	}
 	return ": known are " + strings.Join(known, ", ")
+}
+
+// nearest returns the known name that looks most like name, or "".
+func nearest(name string, known []string) string {
+	best, distance := "", 1+max(2, len(name)/3)
+	for _, candidate := range known {
+		if n := editDistance(strings.ToLower(name), strings.ToLower(candidate), distance); n < distance {
+			best, distance = candidate, n
+		}
+	}
+	return best
 }
 
 // editDistance counts the insertions, deletions, replacements and swaps of neighbours that turn a into b. Once that is certain to

@@ -16,7 +16,7 @@ type Webhook struct {
 	Signing       Signing     `yaml:"signing,omitempty" jsonschema_description:"How requests are signed."`
 	Transform     []Transform `yaml:"transform,omitempty" jsonschema_description:"WASM modules that the event goes through, in order."`
 	Payload       Payload     `yaml:"payload,omitempty" jsonschema_description:"The shape of the request body."`
-	Retry         Retry       `yaml:"retry,omitempty" jsonschema_description:"When failed deliveries are tried again. Absent = as in the top-level retry."`
+	Retry         Retry       `yaml:"retry" jsonschema_description:"When failed deliveries are tried again. Absent = as in the top-level retry."`
 	Timeout       Duration    `yaml:"timeout,omitempty" min:"10ms" max:"10m" jsonschema_description:"How long one attempt may take. Absent = as in sender.timeout."`
 	Concurrency   int         `yaml:"concurrency" jsonschema:"minimum=1,maximum=4096" jsonschema_description:"The most requests of this webhook that are under way at the same time."`
 	Status        string      `yaml:"status" jsonschema:"enum=draft,enum=active,enum=paused" jsonschema_description:"Only an active webhook gets events."`
