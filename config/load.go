@@ -126,13 +126,13 @@ func reason(err error) string {
 	return fmt.Sprintf("cannot be read: %v", err)
 }
 
-// Resolve makes a file name that does not come from a loaded file absolute, in the same way: relative to the first config file.
-// The names in the tree are absolute already, and Resolve leaves them alone.
-func (c *Config) Resolve(name string) string {
-	if c.index == nil || len(c.index.files) == 0 {
-		return name
+// Resolve makes a file name absolute that stands at path: relative to the file that path, or its nearest parent, is written in. The
+// file names of a loaded tree are absolute already, and Resolve leaves them alone.
+func (c *Config) Resolve(path, name string) string {
+	if p, _, ok := c.index.nearest(path); ok {
+		return absolute(name, p.file.dir)
 	}
-	return absolute(name, c.index.files[0].dir)
+	return name
 }
 
 // settle gives every webhook what it inherits.

@@ -219,13 +219,13 @@ func TestResolve(t *testing.T) {
 	if got := string(c.Webhooks[0].Transform[0].Wasm); got != want {
 		t.Errorf("wasm is %s, want %s", got, want)
 	}
-	if got := c.Resolve(want); got != want {
+	if got := c.Resolve("webhooks[0].transform[0].wasm", want); got != want {
 		t.Errorf("Resolve of an absolute name: %s", got)
 	}
-	if got := c.Resolve("mods/m.wasm"); got != want {
+	if got := c.Resolve("webhooks[0].transform[0].config.file", "mods/m.wasm"); got != want {
 		t.Errorf("Resolve: %s, want %s", got, want)
 	}
-	if got := Default().Resolve("x"); got != "x" {
+	if got := Default().Resolve("data_dir", "x"); got != "x" {
 		t.Errorf("Resolve without files: %s", got)
 	}
 }
