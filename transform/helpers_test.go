@@ -8,12 +8,16 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	wb "edgerelay/transform/internal/wasmbuild"
 )
 
 func newHost(t testing.TB, o Options) *Host {
 	t.Helper()
+	if raceEnabled && o.CompileTimeout == 0 {
+		o.CompileTimeout = 5 * time.Minute
+	}
 	h, err := NewHost(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)

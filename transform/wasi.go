@@ -125,7 +125,7 @@ func (in *instance) eventTime() int64 {
 func wasiRandom(in *instance, s []uint64) {
 	n := uint64(uint32(s[1]))
 	b := in.view(s[0], n)
-	in.spend(hostCallFuel + int64(n))
+	in.spend(hostCallFuel + 4*int64(n))
 	if w := &in.wasi; !w.seeded {
 		seed := in.pool.module.code.hash
 		if in.meta != nil {
@@ -210,6 +210,7 @@ func wasiPoll(in *instance, s []uint64) {
 		s[0] = wasiInval
 		return
 	}
+	in.spend(int64(n) * hostCallFuel / 4)
 	subs := in.view(s[0], n*subscriptionSize)
 	events := in.view(s[1], n*eventSize)
 	wait := int64(-1)

@@ -2,8 +2,9 @@ package meter
 
 // Prices. One unit is about one instruction; what generates no code is free, what hides work costs more.
 const (
-	costCall     = 3
-	costIndirect = 4
+	costCall     = 8
+	costIndirect = 10
+	costLoop     = 2 // every time round, for the accounting itself
 	costGrow     = 64
 	// A loop or function body of up to wholeBody units is charged at its head, whatever way runs through it. Bigger ones (interpreter
 	// loops) pay for every straight piece of code where it begins.
@@ -179,6 +180,7 @@ func (f *function) openBlock(r *reader, op byte) {
 		id = len(f.regions)
 		f.openRegion(r)
 		f.frames = append(f.frames, frame{op: op, region: id})
+		f.pay(costLoop)
 	case opIf:
 		f.pay(1)
 		f.frames = append(f.frames, frame{op: op, region: id})
@@ -242,7 +244,7 @@ func (f *function) misc(r *reader, at int) {
 		r.u32()
 		r.zero()
 	case miscMemoryCopy:
-		perUnit = 3
+		perUnit = 2
 		r.zero()
 		r.zero()
 	case miscMemoryFill:
