@@ -257,7 +257,8 @@ type LaneInfo struct {
 	Until     time.Time // when it tries again
 	InFlight  int
 	Delivered int64
-	Failed    int64
+	Failed    int64 // attempts
+	Dead      int64 // deliveries given up
 }
 
 // Lanes returns a snapshot of every lane that has a webhook.

@@ -23,7 +23,7 @@ type lane struct {
 	circuit  circuit
 	timer    *time.Timer // of an open circuit
 
-	delivered, failed int64
+	delivered, failed, dead int64
 }
 
 func newLane(d *Deliverer, id event.WebhookID) *lane { return &lane{d: d, id: id} }
@@ -96,6 +96,9 @@ func (l *lane) noteLocked(r result) {
 	} else if r.sent {
 		l.failed++
 	}
+	if r.verdict.Action == Bury {
+		l.dead++
+	}
 	if l.target == nil || l.target.Webhook != r.webhook {
 		return // settled for a definition that is not in force any more
 	}
@@ -162,7 +165,7 @@ func (l *lane) stopLocked() {
 }
 
 func (l *lane) infoLocked() LaneInfo {
-	i := LaneInfo{Webhook: l.id, State: l.circuit.state, Reason: l.circuit.reason, InFlight: l.inFlight, Delivered: l.delivered, Failed: l.failed}
+	i := LaneInfo{Webhook: l.id, State: l.circuit.state, Reason: l.circuit.reason, InFlight: l.inFlight, Delivered: l.delivered, Failed: l.failed, Dead: l.dead}
 	if i.State == Open {
 		i.Until = l.circuit.until
 	}

@@ -26,6 +26,8 @@ var (
 	// ErrFailed wraps the cause once a write or a sync has failed: the engine takes nothing more until the process is restarted.
 	ErrFailed   = errors.New("queue has stopped after a failed write")
 	ErrNotFound = errors.New("no such delivery")
+	ErrBusy     = errors.New("this delivery is being attempted right now")
+	ErrCursor   = errors.New("the cursor is not one of this list")
 )
 
 // Dedup makes Append idempotent for 24 hours: the same Key with the same Fingerprint stores nothing and returns the first event's id.

@@ -21,7 +21,7 @@ func (q *Queue) List(f queue.Filter, cursor string, limit int) (page []queue.Inf
 	from := []byte{kWaiting}
 	if cursor != "" {
 		if from, err = hex.DecodeString(cursor); err != nil || len(from) != 29 || from[0] != kWaiting {
-			return nil, "", fmt.Errorf("list deliveries: the cursor is not one of this list")
+			return nil, "", fmt.Errorf("list deliveries: %w", queue.ErrCursor)
 		}
 	}
 	err = q.view(func(txn *badger.Txn) error {
@@ -117,13 +117,10 @@ func (q *Queue) Redrive(ctx context.Context, id event.DeliveryID) error {
 	return q.write(ctx, func(*batch) error { return q.redriveLocked(at, w, rec) })
 }
 
-// errInFlight is returned for a delivery that is being attempted: it needs no redrive.
-var errInFlight = errors.New("this delivery is being attempted right now")
-
 func (q *Queue) redriveLocked(at place, w event.WebhookID, rec waiting) error {
 	l := q.laneLocked(w)
 	if _, busy := l.loaded[at]; busy {
-		return errInFlight
+		return queue.ErrBusy
 	}
 	old := rec.due
 	rec.due = q.opt.Now().UnixMilli()

@@ -1,0 +1,295 @@
+package relay
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"edgerelay/config"
+	"edgerelay/relay/deliver"
+	"edgerelay/relay/event"
+	"edgerelay/relay/metrics"
+	"edgerelay/relay/payload"
+	"edgerelay/relay/sign"
+	"edgerelay/relay/webhooks"
+	"edgerelay/transform"
+)
+
+// built is everything that follows from a configuration's webhooks: what matching and sending need. A reload builds a new one and swaps.
+type built struct {
+	table   *webhooks.Table
+	targets []deliver.Target
+	pools   []*transform.Pool
+	modules []*transform.Module
+}
+
+// close lets go of the transforms once nothing runs them any more.
+func (b *built) close(ctx context.Context) {
+	for _, p := range b.pools {
+		p.Close(ctx)
+	}
+	for _, m := range b.modules {
+		m.Close(ctx)
+	}
+}
+
+// builder turns the configuration's tree into compiled webhooks, collecting every mistake with its place.
+type builder struct {
+	cfg      *config.Config
+	host     *transform.Host
+	metrics  *metrics.Metrics // nil while only checking
+	secret   func(id event.WebhookID, name string) (string, error)
+	disabled map[event.WebhookID]string
+	auths    map[string]*webhooks.Authorization
+	out      *built
+	problems config.Problems
+}
+
+// Check compiles everything that c names, as Run would, and returns the mistakes. It keeps nothing.
+func Check(ctx context.Context, c *config.Config) config.Problems {
+	host, err := transform.NewHost(ctx, transform.Options{})
+	if err != nil {
+		return config.Problems{{Message: err.Error()}}
+	}
+	defer host.Close(ctx)
+	b := &builder{cfg: c, host: host, secret: func(event.WebhookID, string) (string, error) { return sign.NewSecret(), nil }}
+	out, problems := b.build(ctx)
+	if out != nil {
+		out.close(ctx)
+	}
+	return problems
+}
+
+func (b *builder) build(ctx context.Context) (*built, config.Problems) {
+	b.out = &built{}
+	b.auths = map[string]*webhooks.Authorization{}
+	for i := range b.cfg.Authorizations {
+		b.authorization(i)
+	}
+	ws := make([]*webhooks.Webhook, 0, len(b.cfg.Webhooks))
+	for i := range b.cfg.Webhooks {
+		w := b.webhook(i)
+		steps := b.steps(ctx, i)
+		ws = append(ws, w)
+		b.out.targets = append(b.out.targets, deliver.Target{Webhook: w, Steps: steps, Disabled: b.disabled[w.ID]})
+	}
+	if len(b.problems) == 0 {
+		table, err := webhooks.NewTable(b.matching(ws))
+		if err != nil {
+			b.problem("webhooks", err)
+		}
+		b.out.table = table
+	}
+	if len(b.problems) > 0 {
+		b.out.close(ctx)
+		b.problems.Sort()
+		return nil, b.problems
+	}
+	return b.out, nil
+}
+
+// matching returns ws as the table shall see them: a webhook that was disabled by its receiver gets no new events.
+func (b *builder) matching(ws []*webhooks.Webhook) []*webhooks.Webhook {
+	out := make([]*webhooks.Webhook, len(ws))
+	for i, w := range ws {
+		if b.disabled[w.ID] != "" {
+			held := *w
+			held.Status = webhooks.StatusPaused
+			w = &held
+		}
+		out[i] = w
+	}
+	return out
+}
+
+// problem notes a mistake at path. Errors that know their place inside the text are located there.
+func (b *builder) problem(path string, err error) {
+	var many payload.Errors
+	var one *payload.Error
+	switch {
+	case errors.As(err, &many):
+		for _, e := range many {
+			at := path
+			if e.Path != "" {
+				at += "." + e.Path
+			}
+			b.located(at, e)
+		}
+	case errors.As(err, &one):
+		at := path
+		if one.Path != "" {
+			at += "." + one.Path
+		}
+		b.located(at, one)
+	default:
+		b.problems = append(b.problems, b.cfg.Problem(path, err.Error()))
+	}
+}
+
+func (b *builder) located(path string, e *payload.Error) {
+	if e.Line > 0 {
+		b.problems = append(b.problems, b.cfg.ProblemAt(path, e.Msg, e.Line, e.Column))
+		return
+	}
+	b.problems = append(b.problems, b.cfg.Problem(path, e.Msg))
+}
+
+func (b *builder) authorization(i int) {
+	c := &b.cfg.Authorizations[i]
+	var a *webhooks.Authorization
+	var err error
+	switch c.Type {
+	case "header":
+		headers := make([]webhooks.AuthHeader, len(c.Headers))
+		for j, h := range c.Headers {
+			headers[j] = webhooks.AuthHeader{Name: h.Name, Value: h.Value.Reveal(), Secret: h.Visibility != "public"}
+		}
+		a, err = webhooks.HeaderAuth(c.Name, c.Endpoint, headers...)
+	case "basic":
+		a, err = webhooks.BasicAuth(c.Name, c.Endpoint, c.Username, c.Password.Reveal())
+	case "bearer":
+		a, err = webhooks.BearerAuth(c.Name, c.Endpoint, c.Token.Reveal())
+	}
+	if err != nil {
+		b.problem(fmt.Sprintf("authorizations[%d]", i), err)
+		return
+	}
+	b.auths[c.Name] = a
+}
+
+// webhook compiles one webhook but for its transforms. After a mistake it returns what there is, so that the others are found too.
+func (b *builder) webhook(i int) *webhooks.Webhook {
+	c := &b.cfg.Webhooks[i]
+	path := fmt.Sprintf("webhooks[%d]", i)
+	w := &webhooks.Webhook{ID: event.NamedWebhookID(c.Tenant, c.Name), Name: c.Name, Description: c.Description, Tenant: c.Tenant, Program: c.Program,
+		Origin: webhooks.OriginFile, Events: c.Events, Method: c.Method, Scheme: c.Signing.Scheme, Concurrency: c.Concurrency,
+		Timeout: time.Duration(c.Timeout), Status: webhooks.Status(c.Status),
+		Retry: webhooks.RetryPolicy{Schedule: c.Retry.Delays(), Jitter: c.Retry.Jitter}}
+	var err error
+	for j, p := range c.Events {
+		if err := webhooks.CheckPattern(p); err != nil {
+			b.problem(fmt.Sprintf("%s.events[%d]", path, j), err)
+		}
+	}
+	if c.Filter != "" {
+		if w.Filter, err = payload.CompileFilter(c.Filter); err != nil {
+			b.problem(path+".filter", err)
+		}
+	}
+	b.target(w, c, path)
+	for _, h := range c.Headers {
+		value, err := payload.CompileTemplate(h.Value)
+		if err != nil {
+			b.problem(path+".headers."+h.Name, err)
+			continue
+		}
+		w.Headers = append(w.Headers, webhooks.Header{Name: h.Name, Value: value})
+	}
+	spec := payload.Spec{Type: c.Payload.Type, Body: c.Payload.Body, Root: c.Payload.Root}
+	if w.Payload, err = payload.Compile(spec); err != nil {
+		b.problem(path+".payload", err)
+	}
+	b.signer(w, c, path)
+	return w
+}
+
+// target compiles the URL and binds the credentials to it.
+func (b *builder) target(w *webhooks.Webhook, c *config.Webhook, path string) {
+	var err error
+	if w.URL, err = payload.CompileTemplate(c.URL); err != nil {
+		b.problem(path+".url", err)
+		return
+	}
+	if w.Host, w.TLS, err = hostOf(c.URL); err != nil {
+		b.problem(path+".url", err)
+		return
+	}
+	if c.Authorization == "" {
+		return
+	}
+	a := b.auths[c.Authorization]
+	if a != nil && !a.Allows(c.URL) {
+		b.problem(path+".authorization", fmt.Errorf("the credentials of %q are for %s only, and this webhook sends elsewhere", a.Name, a.Endpoint))
+	}
+	w.Authorization = a
+}
+
+// hostOf reads the host and port of a URL whose path and query may hold {{ }}.
+func hostOf(text string) (hostport string, tls bool, err error) {
+	head := text
+	if at := strings.Index(text, "{{"); at >= 0 {
+		head = text[:at]
+	}
+	u, err := url.Parse(head)
+	if err != nil || u.Hostname() == "" {
+		return "", false, fmt.Errorf("%q has no host that can be known before an event comes", text)
+	}
+	port := u.Port()
+	tls = u.Scheme == "https"
+	switch {
+	case port != "":
+	case tls:
+		port = "443"
+	default:
+		port = "80"
+	}
+	return net.JoinHostPort(u.Hostname(), port), tls, nil
+}
+
+func (b *builder) signer(w *webhooks.Webhook, c *config.Webhook, path string) {
+	secrets := make([]string, len(c.Secret))
+	for i, s := range c.Secret {
+		secrets[i] = s.Reveal()
+	}
+	if len(secrets) == 0 && w.Scheme != "none" {
+		s, err := b.secret(w.ID, w.Name)
+		if err != nil {
+			b.problem(path, err)
+			return
+		}
+		secrets = []string{s}
+	}
+	var err error
+	if w.Signer, err = sign.New(w.Scheme, secrets); err != nil {
+		b.problem(path+".secret", err)
+	}
+}
+
+// steps loads and compiles the webhook's transforms. A module that several webhooks use is compiled once.
+func (b *builder) steps(ctx context.Context, i int) (steps []deliver.Step) {
+	for j, c := range b.cfg.Webhooks[i].Transform {
+		path := fmt.Sprintf("webhooks[%d].transform[%d]", i, j)
+		wasm, err := os.ReadFile(string(c.Wasm))
+		if err != nil {
+			b.problem(path+".wasm", err)
+			continue
+		}
+		m, err := b.host.Compile(ctx, filepath.Base(string(c.Wasm)), wasm)
+		if err != nil {
+			b.problem(path+".wasm", err)
+			continue
+		}
+		b.out.modules = append(b.out.modules, m)
+		limits := transform.DefaultLimits()
+		limits.Timeout, limits.Memory = time.Duration(c.Timeout), uint32(min(int64(c.Memory), 1<<32-1))
+		p, err := b.host.NewPool(m, transform.PoolConfig{Config: bytes.Clone(c.Config), Limits: limits})
+		if err != nil {
+			b.problem(path, err)
+			continue
+		}
+		b.out.pools = append(b.out.pools, p)
+		s := deliver.Step{Pool: p, OnError: deliver.OnError(c.OnError)}
+		if b.metrics != nil {
+			s.Metrics = b.metrics.Transform(m.Name())
+		}
+		steps = append(steps, s)
+	}
+	return steps
+}

@@ -1,0 +1,298 @@
+// Package relay is edgerelay without its command line: New opens it, Run serves until it is told to stop, Reload swaps its webhooks.
+//
+// The walk of an event, each step a function call:
+//
+//		producer ─► 1 ingress ─► 2 match ─► 3 queue ─► 4 transform ─► 5 payload ─► 6 sign ─► 7 send ─► 8 verdict ─► ack | retry at T | dead
+//		            accept        which      durable     WASM           JSON/XML/     HMAC     HTTP      settle once
+//		            check         webhooks   fsync       modules        plain/form
+//
+//	  - Ingress checks an event, asks the webhooks' Table where it goes, appends it to the queue with that list, and answers 202 when the
+//	    queue says that it is durable (package ingress, package webhooks, package queue/badgerq).
+//	  - The queue hands deliveries out; settle takes one through steps 4 to 8, and finish is the only place where it is acknowledged, put
+//	    off or given up (package deliver).
+//	  - A lease is never a pop: what was not settled when the process died is handed out again.
+//	  - The admin wing reads what this path leaves behind; nothing on the path calls it.
+//
+// This package may import everything below it. It owns the goroutines of Run, and stops the parts in this order: ingress, sending,
+// queue, transforms, admin.
+package relay
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"edgerelay/config"
+	"edgerelay/relay/admin"
+	"edgerelay/relay/deliver"
+	"edgerelay/relay/event"
+	"edgerelay/relay/ingress"
+	"edgerelay/relay/metrics"
+	"edgerelay/relay/queue"
+	"edgerelay/relay/queue/badgerq"
+	"edgerelay/relay/webhooks"
+	"edgerelay/transform"
+)
+
+// ErrLocked is what New wraps when another process uses the data directory.
+var ErrLocked = badgerq.ErrLocked
+
+// Options of a Relay.
+type Options struct {
+	Config  *config.Config
+	Log     *slog.Logger
+	Version string // for the User-Agent and the API
+}
+
+// Relay is one running edgerelay.
+type Relay struct {
+	log     *slog.Logger
+	version string
+	started time.Time
+
+	metrics *metrics.Metrics
+	host    *transform.Host
+	queue   *badgerq.Queue
+	deliver *deliver.Deliverer
+	ingress *ingress.Server
+	admin   *admin.Server
+	table   atomic.Pointer[webhooks.Table]
+	types   atomic.Pointer[map[string]bool] // known event types while strict_event_types is on, else nil
+
+	mu         sync.Mutex // one reload at a time; guards what follows
+	cfg        *config.Config
+	built      *built
+	disabled   map[event.WebhookID]string
+	adminToken string
+	freshToken bool
+	draining   atomic.Bool
+	onStop     []stop // in the order of starting; stopped from the end
+	addrs      [2]net.Addr
+}
+
+// stop is one thing to end, with its name for errors.
+type stop struct {
+	name string
+	fn   func(context.Context) error
+}
+
+// New opens the data directory, compiles everything and binds the listeners. After an error nothing is left open.
+// A mistake in the configuration is a config.Problems.
+func New(ctx context.Context, o Options) (*Relay, error) {
+	r := &Relay{log: o.Log, version: o.Version, started: time.Now(), metrics: metrics.New(), cfg: o.Config, disabled: map[event.WebhookID]string{}}
+	if err := r.open(ctx); err != nil {
+		stopCtx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		return nil, errors.Join(err, r.stopAll(stopCtx))
+	}
+	return r, nil
+}
+
+func (r *Relay) open(ctx context.Context) (err error) {
+	dir := string(r.cfg.DataDir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make data directory: %w", err)
+	}
+	// What is stopped last is started first.
+	if err := r.openAdmin(dir); err != nil {
+		return err
+	}
+	if r.host, err = transform.NewHost(ctx, transform.Options{CacheDir: filepath.Join(dir, cacheDir), Log: r.log}); err != nil {
+		return err
+	}
+	r.stopLast("transforms", r.host.Close)
+	r.stopLast("transform pools", func(ctx context.Context) error {
+		if r.built != nil {
+			r.built.close(ctx)
+		}
+		return nil
+	})
+	if err := r.openQueue(dir); err != nil {
+		return err
+	}
+	if err := r.readDisabled(); err != nil {
+		return err
+	}
+	b, err := r.build(ctx, r.cfg)
+	if err != nil {
+		return err
+	}
+	r.use(r.cfg, b)
+	r.metrics.Reloaded(true, r.started)
+	return r.openIngress()
+}
+
+// stopLast registers something to be stopped after everything that is registered later.
+func (r *Relay) stopLast(name string, fn func(context.Context) error) {
+	r.onStop = append(r.onStop, stop{name, fn})
+}
+
+func (r *Relay) openQueue(dir string) error {
+	opt := badgerq.DefaultOptions(filepath.Join(dir, queueDir))
+	c := &r.cfg.Queue
+	opt.Sync, opt.MaxBytes, opt.MinFree, opt.Log = c.Durability == "fsync", int64(c.MaxBytes), int64(c.MinFreeDisk), r.log
+	opt.MaxEvent = int(r.cfg.Ingress.MaxBody) + 64<<10
+	opt.MemTable = max(opt.MemTable, 12*int64(opt.MaxEvent)) // one event must fit into one transaction
+	opt.OnCommit = func(took time.Duration, events int) {
+		r.metrics.CommitDuration.Observe(took.Seconds())
+		r.metrics.CommitEvents.Observe(float64(events))
+	}
+	// The queue announces what it has as soon as it is open, which is before anybody can send: Update asks for everything again.
+	var sender atomic.Pointer[deliver.Deliverer]
+	opt.Ready = func(w event.WebhookID) {
+		if d := sender.Load(); d != nil {
+			d.Ready(w)
+		}
+	}
+	q, err := badgerq.Open(opt)
+	if err != nil {
+		return err
+	}
+	r.queue = q
+	r.stopLast("queue", func(context.Context) error { return q.Close() })
+	ua := r.cfg.Sender.UserAgent
+	if ua == "" {
+		ua = "edgerelay/" + r.version
+	}
+	r.deliver = deliver.New(deliver.Options{Queue: q, Metrics: r.metrics, Log: r.log, UserAgent: ua, Allow: r.cfg.Sender.AllowPrivateNetworks,
+		MaxInFlight: r.cfg.Sender.MaxInFlight, Gone: r.gone})
+	r.stopLast("sending", r.deliver.Close)
+	sender.Store(r.deliver)
+	r.metrics.WatchQueue(r.queueSnapshot)
+	r.metrics.WatchWebhooks(r.circuits)
+	return nil
+}
+
+func (r *Relay) openIngress() error {
+	c := &r.cfg.Ingress
+	ln, tlsConfig, err := listen(c.Listen, c.TLS)
+	if err != nil {
+		return fmt.Errorf("ingress: %w", err)
+	}
+	r.addrs[0] = ln.Addr()
+	tokens := make([]ingress.Token, len(c.Tokens))
+	for i, t := range c.Tokens {
+		tokens[i] = ingress.Token{Name: t.Name, Token: t.Token.Reveal(), Tenant: t.Tenant, Program: t.Program}
+	}
+	r.ingress, err = ingress.New(ingress.Options{Listener: ln, TLS: tlsConfig, MaxBody: int(c.MaxBody), Tokens: tokens, Queue: r.queue, Table: &r.table,
+		DefaultTenant: r.cfg.DefaultTenant(), EventTypes: &r.types, Durability: r.cfg.Queue.Durability, Metrics: r.metrics, Log: r.log})
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	r.stopLast("ingress", r.ingress.Close)
+	return nil
+}
+
+// openAdmin binds the management listener. Without configured tokens one is made and kept.
+func (r *Relay) openAdmin(dir string) error {
+	c := &r.cfg.Admin
+	tokens, err := r.adminTokens(dir)
+	if err != nil {
+		return err
+	}
+	ln, tlsConfig, err := listen(c.Listen, c.TLS)
+	if err != nil {
+		return fmt.Errorf("admin: %w", err)
+	}
+	r.addrs[1] = ln.Addr()
+	r.admin, err = admin.New(admin.Options{Listener: ln, TLS: tlsConfig, Tokens: tokens, Deliveries: deliveries{r}, Webhooks: r.webhooks,
+		Stats: r.stats, Health: r.health, Ready: r.ready, Metrics: r.metrics.Handler(), Log: r.log})
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	r.stopLast("admin", r.admin.Close)
+	return nil
+}
+
+func (r *Relay) adminTokens(dir string) ([]admin.Token, error) {
+	var tokens []admin.Token
+	for _, t := range r.cfg.Admin.Tokens {
+		role, err := admin.ParseRole(t.Role)
+		if err != nil {
+			return nil, err
+		}
+		tokens = append(tokens, admin.Token{Name: t.Name, Token: t.Token.Reveal(), Tenants: t.Tenants, Role: role})
+	}
+	if len(tokens) > 0 {
+		return tokens, nil
+	}
+	var err error
+	if r.adminToken, r.freshToken, err = keep(filepath.Join(dir, adminKeyFile), admin.NewToken); err != nil {
+		return nil, err
+	}
+	return []admin.Token{{Name: "generated", Token: r.adminToken, Tenants: []string{"*"}, Role: admin.RoleAdmin}}, nil
+}
+
+func listen(addr string, t config.TLS) (net.Listener, *tls.Config, error) {
+	var c *tls.Config
+	if t.Enabled() {
+		pair, err := tls.LoadX509KeyPair(string(t.CertFile), string(t.KeyFile))
+		if err != nil {
+			return nil, nil, fmt.Errorf("load certificate: %w", err)
+		}
+		c = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	}
+	ln, err := net.Listen("tcp", addr)
+	return ln, c, err
+}
+
+// IngressAddr is the address that producers use; with port 0 in the configuration, the one that was given.
+func (r *Relay) IngressAddr() net.Addr { return r.addrs[0] }
+
+// AdminAddr is the address of the management API.
+func (r *Relay) AdminAddr() net.Addr { return r.addrs[1] }
+
+// AdminToken returns the generated admin token, "" when tokens are configured, and whether it was made just now.
+func (r *Relay) AdminToken() (token string, fresh bool) { return r.adminToken, r.freshToken }
+
+// Run serves until ctx ends, or until a part fails; then it drains, within the configured time, and returns.
+func (r *Relay) Run(ctx context.Context) error {
+	ended := make(chan error, 2)
+	var serving sync.WaitGroup
+	for _, serve := range []func() error{r.ingress.Serve, r.admin.Serve} {
+		serving.Go(func() {
+			if err := serve(); err != nil {
+				ended <- err
+			}
+		})
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-ended:
+	case <-r.queue.Failed():
+		err = r.queue.Err()
+	}
+	r.draining.Store(true)
+	stopCtx, cancel := context.WithTimeout(context.Background(), time.Duration(r.cfg.ShutdownTimeout))
+	defer cancel()
+	err = errors.Join(err, r.stopAll(stopCtx))
+	serving.Wait()
+	return err
+}
+
+// Stop ends a relay that was never run.
+func (r *Relay) Stop(ctx context.Context) error { return r.stopAll(ctx) }
+
+// stopAll stops everything that was started, the last first, under one deadline.
+func (r *Relay) stopAll(ctx context.Context) error {
+	var errs []error
+	for i := len(r.onStop) - 1; i >= 0; i-- {
+		if err := r.onStop[i].fn(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stop %s: %w", r.onStop[i].name, err))
+		}
+	}
+	r.onStop = nil
+	return errors.Join(errs...)
+}
+
+// Queue gives tests and the demo a look at the counters.
+func (r *Relay) Queue() queue.Stats { return r.queue.Stats() }

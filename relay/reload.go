@@ -1,0 +1,152 @@
+package relay
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"edgerelay/config"
+	"edgerelay/relay/event"
+	"edgerelay/relay/webhooks"
+)
+
+// build compiles a configuration's webhooks.
+func (r *Relay) build(ctx context.Context, c *config.Config) (*built, error) {
+	r.enable(ctx, c)
+	b := &builder{cfg: c, host: r.host, metrics: r.metrics, disabled: r.disabled, secret: func(id event.WebhookID, name string) (string, error) {
+		secret, path, fresh, err := keptSecret(string(r.cfg.DataDir), id)
+		if fresh {
+			r.log.Info("a signing secret was generated; its receiver needs it", "webhook", name, "file", path)
+		}
+		return secret, err
+	}}
+	out, problems := b.build(ctx)
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	return out, nil
+}
+
+// use makes c and its webhooks the ones in force and returns the webhooks that were.
+func (r *Relay) use(c *config.Config, b *built) (old *built) {
+	old, r.built, r.cfg = r.built, b, c
+	var types *map[string]bool
+	if c.StrictEventTypes {
+		known := make(map[string]bool, len(c.EventTypes))
+		for _, t := range c.EventTypes {
+			known[t.Name] = true
+		}
+		types = &known
+	}
+	r.types.Store(types)
+	r.table.Store(b.table)
+	r.deliver.Update(b.targets)
+	return old
+}
+
+// Reload puts c in force: webhooks, authorizations, transforms, event types. On a mistake everything stays as it was. What only a
+// restart can change is named in the log.
+func (r *Relay) Reload(ctx context.Context, c *config.Config) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b, err := r.build(ctx, c)
+	if err != nil {
+		r.metrics.Reloaded(false, time.Now())
+		return err
+	}
+	if keys := needRestart(r.cfg, c); len(keys) > 0 {
+		r.log.Warn("some changes take effect after a restart only", "keys", strings.Join(keys, ", "))
+		c.DataDir = r.cfg.DataDir
+	}
+	old := r.use(c, b)
+	r.metrics.Reloaded(true, time.Now())
+	r.log.Info("configuration reloaded", "webhooks", len(c.Webhooks))
+	old.close(ctx) // waits for runs under way
+	return nil
+}
+
+// needRestart lists the sections that differ and that a reload does not touch.
+func needRestart(old, next *config.Config) (keys []string) {
+	for _, s := range []struct {
+		key  string
+		a, b any
+	}{
+		{"data_dir", old.DataDir, next.DataDir}, {"ingress", old.Ingress, next.Ingress}, {"admin", old.Admin, next.Admin}, {"queue", old.Queue, next.Queue},
+		{"sender.allow_private_networks", old.Sender.AllowPrivateNetworks, next.Sender.AllowPrivateNetworks},
+		{"sender.user_agent", old.Sender.UserAgent, next.Sender.UserAgent}, {"sender.max_in_flight", old.Sender.MaxInFlight, next.Sender.MaxInFlight},
+	} {
+		if !reflect.DeepEqual(s.a, s.b) {
+			keys = append(keys, s.key)
+		}
+	}
+	return keys
+}
+
+// A receiver that answers 410 disables its webhook, also over restarts: the mark is kept beside the events, with a print of the
+// webhook's URL. It is lifted when the URL has changed or when the webhook is loaded with another status than active.
+const disabledPrefix = "disabled/"
+
+func (r *Relay) readDisabled() error {
+	return r.queue.Scan(disabledPrefix, func(key string, value []byte) bool {
+		if id, err := event.ParseWebhookID(strings.TrimPrefix(key, disabledPrefix)); err == nil {
+			r.disabled[id] = string(value)
+		}
+		return true
+	})
+}
+
+// gone is called by the sending side when a receiver has answered 410.
+func (r *Relay) gone(w *webhooks.Webhook) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range r.cfg.Webhooks {
+		c := &r.cfg.Webhooks[i]
+		if event.NamedWebhookID(c.Tenant, c.Name) != w.ID {
+			continue
+		}
+		print := urlPrint(c.URL)
+		r.disabled[w.ID] = print
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := r.queue.Put(ctx, disabledPrefix+w.ID.String(), []byte(print)); err != nil {
+			r.log.Error("cannot store that a webhook is disabled; a restart will try it again", "webhook", w.Name, "error", err)
+		}
+	}
+	b := &builder{disabled: r.disabled}
+	all := make([]*webhooks.Webhook, len(r.built.targets))
+	for i := range r.built.targets {
+		all[i] = r.built.targets[i].Webhook
+	}
+	table, err := webhooks.NewTable(b.matching(all))
+	if err != nil {
+		r.log.Error("cannot take a disabled webhook out of the table", "webhook", w.Name, "error", err)
+		return
+	}
+	r.table.Store(table)
+}
+
+// enable lifts the marks of webhooks that c has changed.
+func (r *Relay) enable(ctx context.Context, c *config.Config) {
+	for i := range c.Webhooks {
+		w := &c.Webhooks[i]
+		id := event.NamedWebhookID(w.Tenant, w.Name)
+		print, marked := r.disabled[id]
+		if !marked || w.Status == string(webhooks.StatusActive) && print == urlPrint(w.URL) {
+			continue
+		}
+		delete(r.disabled, id)
+		if err := r.queue.Put(ctx, disabledPrefix+id.String(), nil); err != nil {
+			r.log.Error("cannot remove the mark of a disabled webhook", "webhook", w.Name, "error", err)
+		}
+		r.log.Info("webhook enabled again: its definition has changed", "webhook", w.Name)
+	}
+}
+
+func urlPrint(url string) string {
+	sum := sha256.Sum256([]byte(url))
+	return fmt.Sprintf("410 %s", hex.EncodeToString(sum[:16]))
+}

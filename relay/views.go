@@ -1,0 +1,160 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"edgerelay/relay/admin"
+	"edgerelay/relay/deliver"
+	"edgerelay/relay/event"
+	"edgerelay/relay/metrics"
+	"edgerelay/relay/queue"
+	"edgerelay/relay/webhooks"
+)
+
+// deliveries shows the queue to the management API.
+type deliveries struct{ r *Relay }
+
+func (d deliveries) List(_ context.Context, f admin.Filter, cursor string, limit int) ([]admin.Delivery, string, error) {
+	qf := queue.Filter{Webhook: f.Webhook, Event: f.Event, Tenants: f.Tenants}
+	switch f.State {
+	case queue.StateRetrying.String():
+		qf.State = queue.StateRetrying
+	case queue.StateDead.String():
+		qf.State = queue.StateDead
+	}
+	infos, next, err := d.r.queue.List(qf, cursor, limit)
+	if err != nil {
+		return nil, "", apiError(err)
+	}
+	table := d.r.table.Load()
+	out := make([]admin.Delivery, len(infos))
+	for i := range infos {
+		out[i] = describe(table, &infos[i])
+	}
+	return out, next, nil
+}
+
+func (d deliveries) Get(_ context.Context, id event.DeliveryID) (admin.Delivery, []byte, error) {
+	info, e, err := d.r.queue.Get(id)
+	if err != nil {
+		return admin.Delivery{}, nil, apiError(err)
+	}
+	return describe(d.r.table.Load(), &info), e.Envelope, nil
+}
+
+func (d deliveries) Redrive(ctx context.Context, id event.DeliveryID) error {
+	return apiError(d.r.queue.Redrive(ctx, id))
+}
+
+// apiError says in the API's words what the queue means.
+func apiError(err error) error {
+	switch {
+	case errors.Is(err, queue.ErrNotFound):
+		return admin.ErrNotFound
+	case errors.Is(err, queue.ErrCursor):
+		return admin.ErrCursor
+	case errors.Is(err, queue.ErrClosed), errors.Is(err, queue.ErrFailed), errors.Is(err, queue.ErrBusy):
+		return errors.Join(admin.ErrUnavailable, err)
+	}
+	return err
+}
+
+func describe(table *webhooks.Table, i *queue.Info) admin.Delivery {
+	d := admin.Delivery{ID: i.ID.String(), Webhook: i.Webhook.String(), Event: i.EventID, Type: i.Type, Tenant: i.Tenant, Program: i.Program,
+		Status: i.State.String(), Attempts: i.Attempts, AcceptedAt: time.UnixMicro(i.Accepted).UTC()}
+	if w := table.Get(i.Webhook); w != nil {
+		d.WebhookName = w.Name
+	}
+	if i.First != 0 {
+		d.FirstAttempt = time.UnixMilli(i.First).UTC()
+	}
+	if i.State == queue.StateRetrying {
+		d.NextAttempt = time.UnixMilli(i.Due).UTC()
+	}
+	if i.Last.Reason != queue.ReasonNone {
+		d.LastFailure = &admin.Failure{Reason: i.Last.Reason.String(), HTTPStatus: i.Last.Status, Detail: i.Last.Detail, At: time.UnixMilli(i.Last.At).UTC()}
+	}
+	return d
+}
+
+// webhooks lists the configured webhooks with what their lanes are doing.
+func (r *Relay) webhooks() []admin.Webhook {
+	lanes := map[event.WebhookID]deliver.LaneInfo{}
+	for _, l := range r.deliver.Lanes() {
+		lanes[l.Webhook] = l
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make([]admin.Webhook, len(r.cfg.Webhooks))
+	for i := range r.cfg.Webhooks {
+		c := &r.cfg.Webhooks[i]
+		id := event.NamedWebhookID(c.Tenant, c.Name)
+		l := lanes[id]
+		out[i] = admin.Webhook{ID: id.String(), Name: c.Name, Description: c.Description, Tenant: c.Tenant, Program: c.Program, Origin: webhooks.OriginFile,
+			Events: c.Events, URL: c.URL, Method: c.Method, Status: c.Status, Circuit: l.State.String(),
+			Counters: admin.Counters{Delivered: l.Delivered, Failed: l.Failed, Dead: l.Dead, InFlight: int64(l.InFlight)}}
+	}
+	return out
+}
+
+// circuits is webhooks for the metrics.
+func (r *Relay) circuits() []metrics.Webhook {
+	table := r.table.Load()
+	lanes := r.deliver.Lanes()
+	out := make([]metrics.Webhook, 0, len(lanes))
+	for _, l := range lanes {
+		w := table.Get(l.Webhook)
+		if w == nil {
+			continue
+		}
+		m := metrics.Webhook{ID: w.ID.String(), Name: w.Name, Tenant: w.Tenant}
+		switch l.State {
+		case deliver.HalfOpen:
+			m.Circuit = metrics.CircuitHalfOpen
+		case deliver.Open, deliver.Disabled:
+			m.Circuit = metrics.CircuitOpen
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+func (r *Relay) queueSnapshot() metrics.QueueSnapshot {
+	s := r.queue.Stats()
+	m := metrics.QueueSnapshot{Pending: s.Pending, Retrying: s.Retrying, Dead: s.Dead, Bytes: s.Bytes, DiskFree: s.DiskFree, Lost: s.LostEvents, Damaged: s.Damaged}
+	if s.OldestMs != 0 {
+		m.Oldest = time.UnixMilli(s.OldestMs)
+	}
+	return m
+}
+
+func (r *Relay) stats() admin.Stats {
+	s := r.queue.Stats()
+	q := admin.QueueStats{Pending: s.Pending, Retrying: s.Retrying, Dead: s.Dead, Bytes: s.Bytes, DiskFree: s.DiskFree, Full: s.Full, DiskLow: s.DiskLow,
+		LostEvents: s.LostEvents, DamagedRecords: s.Damaged}
+	if s.OldestMs != 0 {
+		q.OldestAt = time.UnixMilli(s.OldestMs).UTC()
+	}
+	return admin.Stats{Version: r.version, Started: r.started.UTC(), Queue: q}
+}
+
+// health is whether the process is worth keeping.
+func (r *Relay) health() []admin.Check { return []admin.Check{{Name: "queue", Err: r.queue.Err()}} }
+
+// ready is whether producers should be sent here.
+func (r *Relay) ready() []admin.Check {
+	s := r.queue.Stats()
+	checks := r.health()
+	add := func(name string, bad bool, err error) {
+		if !bad {
+			err = nil
+		}
+		checks = append(checks, admin.Check{Name: name, Err: err})
+	}
+	add("accepting", r.draining.Load(), errors.New("the relay is stopping"))
+	add("queue space", s.Full, queue.ErrFull)
+	add("disk space", s.DiskLow, queue.ErrDiskLow)
+	return checks
+}
