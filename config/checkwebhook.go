@@ -193,10 +193,33 @@ func withoutTemplates(text string) (fixed string, found, ok bool) {
 		if !open {
 			return fixed + text, found, true
 		}
-		_, rest, closed := strings.Cut(tail, "}}")
-		if !closed {
+		end := templateEnd(tail)
+		if end < 0 {
 			return "", found, false
 		}
-		fixed, text, found = fixed+head+"x", rest, true
+		fixed, text, found = fixed+head+"x", tail[end+2:], true
 	}
+}
+
+// templateEnd finds the }} that ends the expression at the start of text: not one in quotes, nor that of an object in an object.
+func templateEnd(text string) int {
+	depth := 0
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; c {
+		case '"', '\'', '`':
+			for i++; i < len(text) && text[i] != c; i++ {
+				if text[i] == '\\' && c != '`' {
+					i++
+				}
+			}
+		case '{':
+			depth++
+		case '}':
+			if depth == 0 && strings.HasPrefix(text[i:], "}}") {
+				return i
+			}
+			depth = max(depth-1, 0)
+		}
+	}
+	return -1
 }

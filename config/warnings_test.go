@@ -51,3 +51,19 @@ func TestStarter(t *testing.T) {
 		t.Errorf("everything switched on: %v\n%s", err, all)
 	}
 }
+
+func TestTemplatesInURLs(t *testing.T) {
+	for text, want := range map[string]string{
+		"https://a.example/": "https://a.example/", "a{{ b }}c": "axc", "{{a}}{{b}}": "xx", `/{{ "}}" + '\'}}' }}/`: "/x/",
+		"/{{ `\\` }}/": "/x/", "/{{ {a: {b: 1}}.a.b }}/": "/x/", "}}": "}}", `{{ "{{" }}`: "x",
+	} {
+		if got, _, ok := withoutTemplates(text); !ok || got != want {
+			t.Errorf("%s: %q, %v; want %q", text, got, ok, want)
+		}
+	}
+	for _, text := range []string{"{{", "{{ a }", "{{ a }} {{", `{{ "}}`, `{{ "\`} {
+		if got, _, ok := withoutTemplates(text); ok {
+			t.Errorf("%s is taken for closed: %q", text, got)
+		}
+	}
+}
