@@ -65,7 +65,6 @@ type Relay struct {
 	ingress *ingress.Server
 	admin   *admin.Server
 	table   atomic.Pointer[webhooks.Table]
-	types   atomic.Pointer[map[string]bool] // known event types while strict_event_types is on, else nil
 
 	mu         sync.Mutex // one reload at a time; guards what follows
 	cfg        *config.Config
@@ -127,7 +126,7 @@ func (r *Relay) open(ctx context.Context) (err error) {
 	}
 	r.use(r.cfg, b)
 	r.metrics.Reloaded(true, r.started)
-	return r.openIngress()
+	return r.openIngress() // last: nobody can send before everything is there
 }
 
 // stopLast registers something to be stopped after everything that is registered later.
@@ -178,17 +177,31 @@ func (r *Relay) openIngress() error {
 		return fmt.Errorf("ingress: %w", err)
 	}
 	r.addrs[0] = ln.Addr()
-	tokens := make([]ingress.Token, len(c.Tokens))
-	for i, t := range c.Tokens {
-		tokens[i] = ingress.Token{Name: t.Name, Token: t.Token.Reveal(), Tenant: t.Tenant, Program: t.Program}
-	}
-	r.ingress, err = ingress.New(ingress.Options{Listener: ln, TLS: tlsConfig, MaxBody: int(c.MaxBody), Tokens: tokens, Queue: r.queue, Table: &r.table,
-		DefaultTenant: r.cfg.DefaultTenant(), EventTypes: &r.types, Durability: r.cfg.Queue.Durability, Metrics: r.metrics, Log: r.log})
+	r.ingress, err = ingress.New(ingress.Options{Listener: ln, TLS: tlsConfig, Policy: policyOf(r.cfg), MaxBody: int(c.MaxBody), Queue: r.queue, Table: &r.table,
+		Durability: r.cfg.Queue.Durability, Metrics: r.metrics, Log: r.log})
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
 	r.stopLast("ingress", r.ingress.Close)
 	return nil
+}
+
+// policyOf is who may send what.
+func policyOf(c *config.Config) ingress.Policy {
+	var p ingress.Policy
+	for _, t := range c.Ingress.Tokens {
+		p.Tokens = append(p.Tokens, ingress.Token{Name: t.Name, Token: t.Token.Reveal(), Tenant: t.Tenant, Program: t.Program})
+	}
+	for _, t := range c.Tenants {
+		p.Tenants = append(p.Tenants, t.ID)
+	}
+	if c.StrictEventTypes {
+		p.EventTypes = []string{}
+		for _, t := range c.EventTypes {
+			p.EventTypes = append(p.EventTypes, t.Name)
+		}
+	}
+	return p
 }
 
 // openAdmin binds the management listener. Without configured tokens one is made and kept.
@@ -213,22 +226,25 @@ func (r *Relay) openAdmin(dir string) error {
 }
 
 func (r *Relay) adminTokens(dir string) ([]admin.Token, error) {
-	var tokens []admin.Token
-	for _, t := range r.cfg.Admin.Tokens {
+	tokens, err := configuredTokens(r.cfg)
+	if err != nil || len(tokens) > 0 {
+		return tokens, err
+	}
+	if r.adminToken, r.freshToken, err = keep(filepath.Join(dir, adminKeyFile), admin.NewToken); err != nil {
+		return nil, err
+	}
+	return []admin.Token{{Name: "generated", Token: r.adminToken, Tenants: []string{"*"}, Role: admin.RoleAdmin}}, nil
+}
+
+func configuredTokens(c *config.Config) (tokens []admin.Token, err error) {
+	for _, t := range c.Admin.Tokens {
 		role, err := admin.ParseRole(t.Role)
 		if err != nil {
 			return nil, err
 		}
 		tokens = append(tokens, admin.Token{Name: t.Name, Token: t.Token.Reveal(), Tenants: t.Tenants, Role: role})
 	}
-	if len(tokens) > 0 {
-		return tokens, nil
-	}
-	var err error
-	if r.adminToken, r.freshToken, err = keep(filepath.Join(dir, adminKeyFile), admin.NewToken); err != nil {
-		return nil, err
-	}
-	return []admin.Token{{Name: "generated", Token: r.adminToken, Tenants: []string{"*"}, Role: admin.RoleAdmin}}, nil
+	return tokens, nil
 }
 
 func listen(addr string, t config.TLS) (net.Listener, *tls.Config, error) {

@@ -34,26 +34,22 @@ func (r *Relay) build(ctx context.Context, c *config.Config) (*built, error) {
 // use makes c and its webhooks the ones in force and returns the webhooks that were.
 func (r *Relay) use(c *config.Config, b *built) (old *built) {
 	old, r.built, r.cfg = r.built, b, c
-	var types *map[string]bool
-	if c.StrictEventTypes {
-		known := make(map[string]bool, len(c.EventTypes))
-		for _, t := range c.EventTypes {
-			known[t.Name] = true
-		}
-		types = &known
-	}
-	r.types.Store(types)
 	r.table.Store(b.table)
 	r.deliver.Update(b.targets)
 	return old
 }
 
-// Reload puts c in force: webhooks, authorizations, transforms, event types. On a mistake everything stays as it was. What only a
+// Reload puts c in force: webhooks, authorizations, transforms, event types, tenants, tokens. On a mistake everything stays as it was. What only a
 // restart can change is named in the log.
 func (r *Relay) Reload(ctx context.Context, c *config.Config) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	b, err := r.build(ctx, c)
+	if err == nil {
+		if err = r.setAccess(c); err != nil {
+			b.close(ctx)
+		}
+	}
 	if err != nil {
 		r.metrics.Reloaded(false, time.Now())
 		return err
@@ -69,13 +65,30 @@ func (r *Relay) Reload(ctx context.Context, c *config.Config) error {
 	return nil
 }
 
+// setAccess replaces the tokens of both listeners.
+func (r *Relay) setAccess(c *config.Config) error {
+	tokens, err := configuredTokens(c)
+	if err != nil {
+		return err
+	}
+	if len(tokens) > 0 {
+		if err := r.admin.SetTokens(tokens); err != nil {
+			return err
+		}
+	}
+	return r.ingress.SetPolicy(policyOf(c))
+}
+
 // needRestart lists the sections that differ and that a reload does not touch.
 func needRestart(old, next *config.Config) (keys []string) {
 	for _, s := range []struct {
 		key  string
 		a, b any
 	}{
-		{"data_dir", old.DataDir, next.DataDir}, {"ingress", old.Ingress, next.Ingress}, {"admin", old.Admin, next.Admin}, {"queue", old.Queue, next.Queue},
+		{"data_dir", old.DataDir, next.DataDir}, {"queue", old.Queue, next.Queue},
+		{"ingress.listen", old.Ingress.Listen, next.Ingress.Listen}, {"ingress.tls", old.Ingress.TLS, next.Ingress.TLS},
+		{"ingress.max_body", old.Ingress.MaxBody, next.Ingress.MaxBody},
+		{"admin.listen", old.Admin.Listen, next.Admin.Listen}, {"admin.tls", old.Admin.TLS, next.Admin.TLS},
 		{"sender.allow_private_networks", old.Sender.AllowPrivateNetworks, next.Sender.AllowPrivateNetworks},
 		{"sender.user_agent", old.Sender.UserAgent, next.Sender.UserAgent}, {"sender.max_in_flight", old.Sender.MaxInFlight, next.Sender.MaxInFlight},
 	} {
