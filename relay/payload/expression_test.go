@@ -330,7 +330,7 @@ func TestFilters(t *testing.T) {
 	}
 	if x, err := CompileFilter("id != '' &&\n data.giver.name > 1"); err != nil {
 		t.Error(err)
-	} else if _, err := x.Match(testInput()); err == nil || err.Error() != "2:2: invalid operation: string > int" {
+	} else if _, err := x.Match(testInput()); err == nil || err.Error() != "2:18: invalid operation: string > int" {
 		t.Errorf("at run time: %v", err)
 	}
 	if x, err := CompileFilter(`data.points > 1`); err != nil {

@@ -19,8 +19,12 @@ func AppendForm(dst []byte, rawJSON []byte) ([]byte, error) {
 	if v[0] != '{' {
 		return dst, errFormObject
 	}
-	f := form{dst: dst, start: len(dst)}
+	var name [128]byte
+	f := form{dst: dst, start: len(dst), name: name[:0]}
 	f.object(v, true)
+	if len(f.dst)-f.start > maxOutput {
+		return dst, errTooLarge
+	}
 	return f.dst, nil
 }
 
@@ -65,6 +69,9 @@ func (f *form) value(v []byte) {
 		}
 		f.name = f.name[:outer]
 	default:
+		if len(f.dst)-f.start > maxOutput { // AppendForm makes an error of it
+			return
+		}
 		if len(f.dst) > f.start {
 			f.dst = append(f.dst, '&')
 		}

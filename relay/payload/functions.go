@@ -310,7 +310,7 @@ func (m *machine) list(v any) any {
 		return []any{}
 	}
 	if r := reflect.ValueOf(v); r.Kind() == reflect.Slice || r.Kind() == reflect.Array {
-		m.spend(1 + r.Len()/16)
+		m.spend(8 + r.Len()/16) // beginning a loop costs memory, too
 	}
 	return v
 }

@@ -22,6 +22,7 @@ type Input struct {
 	Attempt         int
 
 	derived
+	members []member // of data when it is an object and has been looked into, in the order of the text; kept as a buffer
 	machine *machine // made when the first expression runs
 	built   []byte   // buffer: a filled-in definition, before it is encoded
 	text    []byte   // buffer: one string
@@ -35,17 +36,18 @@ type derived struct {
 
 	id, typ, time []byte // from Body where it has them
 	data          []byte // checked
+	indexed       bool   // members is about data
 	bodyJSON      []byte // Body, checked; nil when it is not JSON
 	bodyText      string // Body as text, when it is not JSON
 }
 
 // Reset empties the Input for the next event. The buffers stay.
 func (in *Input) Reset() {
-	m := in.machine
-	if m != nil {
-		m.forget()
+	if in.machine != nil {
+		in.machine.forget()
 	}
-	*in = Input{machine: m, built: in.built[:0], text: in.text[:0]}
+	clear(in.members)
+	*in = Input{members: in.members[:0], machine: in.machine, built: in.built[:0], text: in.text[:0]}
 }
 
 // output is what is sent when no body is defined.
@@ -175,7 +177,33 @@ func (in *Input) raw(r *ref) (json, text []byte) {
 		}
 		return lookup(in.bodyJSON, r.path), nil
 	}
-	return lookup(in.data, r.path), nil
+	return in.lookupData(r.path), nil
+}
+
+// member is one member of the event's data: the key in its quotes, and the value.
+type member struct{ key, value []byte }
+
+// lookupData is lookup in data. A definition asks for many members of one object, so their places are found once.
+func (in *Input) lookupData(path []segment) []byte {
+	if len(path) == 0 || path[0].index >= 0 || in.data[0] != '{' {
+		return lookup(in.data, path)
+	}
+	if !in.indexed {
+		in.indexed, in.members = true, in.members[:0]
+		for c := walk(in.data); ; {
+			key, value, ok := c.member()
+			if !ok {
+				break
+			}
+			in.members = append(in.members, member{key, value})
+		}
+	}
+	for i := len(in.members) - 1; i >= 0; i-- { // the last of a name counts
+		if m := &in.members[i]; keyIs(m.key, path[0].key) {
+			return lookup(m.value, path[1:])
+		}
+	}
+	return nil
 }
 
 // isText says whether r is one of the texts of this Input.
@@ -193,6 +221,15 @@ func (in *Input) appendRefJSON(dst []byte, r *ref) []byte {
 		return append(dst, "null"...)
 	}
 	return appendCompact(dst, json)
+}
+
+// appendRefEscaped appends what r stands for as the inside of a JSON string. The inside of another one is copied.
+func (in *Input) appendRefEscaped(dst []byte, r *ref) []byte {
+	json, _ := in.raw(r)
+	if len(json) > 0 && json[0] == '"' {
+		return append(dst, json[1:len(json)-1]...)
+	}
+	return in.appendRefText(dst, r, appendEscaped)
 }
 
 // appendRefText appends what r stands for as text, through escape unless it is nil.

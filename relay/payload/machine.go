@@ -2,7 +2,6 @@ package payload
 
 import (
 	"errors"
-	"maps"
 
 	"github.com/expr-lang/expr/types"
 	"github.com/expr-lang/expr/vm"
@@ -20,8 +19,9 @@ var errBudget = errors.New("the expression does too much work")
 // own operators (functions.go).
 type machine struct {
 	vm      vm.VM
-	env     map[string]any
-	steps   int // left in this evaluation
+	env     map[string]any // functions, and the variables asked for so far
+	known   []string       // the names of those variables
+	steps   int            // left in this evaluation
 	origins map[identity]origin
 }
 
@@ -33,12 +33,16 @@ func newMachine() *machine {
 
 // forget drops all variables.
 func (m *machine) forget() {
-	if len(m.env) == len(functions) && len(m.origins) == 0 {
+	if len(m.known) == 0 && len(m.origins) == 0 {
 		return
 	}
-	maps.DeleteFunc(m.env, func(name string, _ any) bool { return functions[name] == nil })
+	for _, name := range m.known {
+		delete(m.env, name)
+	}
+	m.known = m.known[:0]
 	clear(m.origins)
-	m.vm = vm.VM{MemoryBudget: maxMemory} // its stack still points to values
+	clear(m.vm.Stack[:cap(m.vm.Stack)])
+	clear(m.vm.Variables)
 }
 
 // bind puts the functions among the variables. They are methods of this machine, because they count its steps.
@@ -59,13 +63,24 @@ func functionTypes(env types.Map) {
 func (m *machine) run(in *Input, code *vm.Program, refs []ref) (any, error) {
 	for i := range refs {
 		r := &refs[i]
-		if _, known := m.env[r.name]; !known || r.root == varWebhook || r.root == varAttempt {
+		_, known := m.env[r.name]
+		if !known {
+			m.known = append(m.known, r.name)
+		}
+		if !known || r.root == varWebhook || r.root == varAttempt {
 			m.env[r.name] = in.value(r)
 		}
 	}
 	m.steps = maxSteps
-	return m.vm.Run(code, m.env)
+	v, err := m.vm.Run(code, m.env)
+	if maxSteps-m.steps > bigRun {
+		m.vm = vm.VM{MemoryBudget: maxMemory}
+	}
+	return v, err
 }
+
+// bigRun is the work after which the virtual machine is thrown away: it keeps a record of every loop that it has ever begun at once.
+const bigRun = 10_000
 
 // spend takes n steps from the budget.
 func (m *machine) spend(n int) {

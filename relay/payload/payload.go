@@ -122,7 +122,7 @@ func (d *Definition) Append(dst []byte, in *Input) ([]byte, error) {
 		}
 		v = appendQuoted(nil, view(source)) // a transform may give any text: it becomes the text of the root element
 	}
-	return appendXML(dst, d.root, v), nil
+	return appendXML(dst, d.root, v)
 }
 
 // appendPlainly handles the types whose encoding is the filled-in definition itself.
@@ -142,18 +142,26 @@ func (d *Definition) appendPlainly(dst []byte, in *Input) ([]byte, error) {
 	return dst, nil
 }
 
+// maxOutput is the longest body that is made; what is passed on unchanged may be longer.
+const maxOutput = 16 << 20
+
+var errTooLarge = fmt.Errorf("the body would be larger than %d MiB", maxOutput>>20)
+
 // fill writes the parts one after the other.
 func (d *Definition) fill(dst []byte, in *Input) ([]byte, error) {
 	var err error
+	start := len(dst)
 	for i := range d.parts {
 		p := &d.parts[i]
 		switch {
+		case len(dst)-start > maxOutput:
+			err = errTooLarge
 		case p.prog == nil:
 			dst = append(dst, p.lit...)
 		case p.mode == asJSON:
 			dst, err = p.prog.appendJSON(dst, in)
 		case p.mode == asEscaped:
-			dst, err = p.prog.appendText(dst, in, appendEscaped)
+			dst, err = p.prog.appendEscaped(dst, in)
 		default:
 			dst, err = p.prog.appendText(dst, in, nil)
 		}

@@ -58,11 +58,11 @@ func TestDefinitions(t *testing.T) {
 		"form":                              {Form, `{"b": {"x y": "ü&="}, "a": [1, {"c": null}], "p": "{{ data.price }}", "t": "{{ data.tags }}"}`, `b%5Bx+y%5D=%C3%BC%26%3D&a%5B%5D=1&a%5B%5D%5Bc%5D=&p=1.10&t%5B%5D=x&t%5B%5D=y`},
 		"form of a lone object":             {Form, `"{{ data.giver }}"`, `name=Ann+%22A%22&email=ann%40example.com`},
 		"xml":                               {XML, `{"who": "{{ data.giver.name }}", "tag": "{{ data.tags }}", "no": null, "p": 1.10}`, `<event><who>Ann &quot;A&quot;</who><tag>x</tag><tag>y</tag><no nil="true"/><p>1.10</p></event>`},
-		"xml, text":                         {XML, `"a < {{ data.text }}"`, `<event>a &lt; &lt;b&gt;&amp;&quot;ü&#10;</event>`},
+		"xml, text":                         {XML, `"a < {{ data.text }}"`, "<event>a &lt; &lt;b&gt;&amp;&quot;ü\n</event>"},
 		"xml, array":                        {XML, `[1,[2,3]]`, `<event><item>1</item><item><item>2</item><item>3</item></item></event>`},
 		"xml, null":                         {XML, `null`, `<event nil="true"/>`},
-		"xml, names":                        {XML, `{"1st": 1, "a b": {"": 2}, "xmlFoo": 3, "Größe": 4, "ns:a": 5, "<\"&": 6}`, `<event><_1st name="1st">1</_1st><a_b name="a b"><_ name="">2</_></a_b><_xmlFoo name="xmlFoo">3</_xmlFoo><Größe>4</Größe><ns_a name="ns:a">5</ns_a><___ name="&lt;&quot;&amp;">6</___></event>`},
-		"xml, characters that XML has not":  {XML, `"a\u0000b\u0008\ufffe\u000b\t\r\nc\ud800\ud83d\ude00"`, "<event>a\uFFFDb\uFFFD\uFFFD\uFFFD&#9;&#13;&#10;c\uFFFD😀</event>"},
+		"xml, names":                        {XML, `{"1st": 1, "a b": {"": 2}, "\t\n": 0, "xmlFoo": 3, "Größe": 4, "ns:a": 5, "<\"&": 6}`, `<event><_1st name="1st">1</_1st><a_b name="a b"><_ name="">2</_></a_b><__ name="&#9;&#10;">0</__><_xmlFoo name="xmlFoo">3</_xmlFoo><Größe>4</Größe><ns_a name="ns:a">5</ns_a><___ name="&lt;&quot;&amp;">6</___></event>`},
+		"xml, characters that XML has not":  {XML, `"a\u0000b\u0008\ufffe\u000b\t\r\nc\ud800\ud83d\ude00"`, "<event>a\uFFFDb\uFFFD\uFFFD\uFFFD\t&#13;\nc\uFFFD😀</event>"},
 		"form, absent object, empty arrays": {Form, `{"a": {}, "b": [], "c": "{{ data.nope }}"}`, `c=`},
 	}
 	for name, tt := range tests {
@@ -254,5 +254,20 @@ func TestRunErrors(t *testing.T) {
 	in := &Input{Data: []byte(`{"a":`)}
 	if _, err := mustCompile(t, Spec{Body: []byte(`"{{ data.a }}"`)}).Append(nil, in); err == nil || !strings.Contains(err.Error(), "event data is not valid JSON") {
 		t.Errorf("damaged data: %v", err)
+	}
+}
+
+// A short event cannot become a body without bounds.
+func TestOutputIsBounded(t *testing.T) {
+	long := `{"` + strings.Repeat("k", 100_000) + `":[` + strings.Repeat("1,", 1000) + `1]}`
+	for _, kind := range []string{XML, Form} {
+		got, err := mustCompile(t, Spec{Type: kind}).Append([]byte("x"), &Input{Envelope: []byte(long)})
+		if string(got) != "x" || err == nil || err.Error() != "the body would be larger than 16 MiB" {
+			t.Errorf("%s: %d bytes, %v", kind, len(got), err)
+		}
+	}
+	body := `["` + strings.Repeat("{{ data }}", 200) + `"]`
+	if _, err := mustCompile(t, Spec{Body: []byte(body)}).Append(nil, &Input{Data: []byte(long)}); err == nil || err.Error() != "body[0]: the body would be larger than 16 MiB" {
+		t.Errorf("json: %v", err)
 	}
 }

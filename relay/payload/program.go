@@ -110,6 +110,17 @@ func (p *program) appendJSON(dst []byte, in *Input) ([]byte, error) {
 	return dst, nil
 }
 
+// appendEscaped appends the value as a piece of a JSON string.
+func (p *program) appendEscaped(dst []byte, in *Input) ([]byte, error) {
+	if p.lone == nil {
+		return p.appendText(dst, in, appendEscaped)
+	}
+	if err := in.prepare(); err != nil {
+		return dst, err
+	}
+	return in.appendRefEscaped(dst, p.lone), nil
+}
+
 // appendText appends the value as text, through escape unless it is nil.
 func (p *program) appendText(dst []byte, in *Input, escape func([]byte, string) []byte) ([]byte, error) {
 	if p.lone != nil {

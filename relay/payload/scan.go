@@ -1,6 +1,7 @@
 package payload
 
 import (
+	"bytes"
 	"fmt"
 	"unicode/utf8"
 )
@@ -287,16 +288,20 @@ func valueEnd(b []byte, i int) int {
 	return i
 }
 
+// stringEnd is where the string that begins at i ends. Most strings have no escape, so the next quote is the end.
 func stringEnd(b []byte, i int) int {
-	for i++; i < len(b); i++ {
-		switch b[i] {
-		case '"':
-			return i + 1
-		case '\\':
-			i++
+	i++
+	for {
+		n := bytes.IndexByte(b[min(i, len(b)):], '"')
+		if n < 0 {
+			return len(b)
 		}
+		escape := bytes.IndexByte(b[i:i+n], '\\')
+		if escape < 0 {
+			return i + n + 1
+		}
+		i += escape + 2
 	}
-	return len(b)
 }
 
 // segment is one step of a path: a member's name, or an element's index.

@@ -28,7 +28,7 @@ func unquoted(quoted []byte) string {
 	if inner := quoted[1 : len(quoted)-1]; bytes.IndexByte(inner, '\\') < 0 {
 		return view(inner)
 	}
-	return string(appendUnquoted(nil, quoted))
+	return view(appendUnquoted(nil, quoted)) // nobody else has these bytes
 }
 
 // appendUnquoted appends the text of the JSON string that stands in its quotes in quoted. Half a surrogate pair becomes U+FFFD.

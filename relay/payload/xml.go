@@ -11,73 +11,97 @@ import (
 const xmlDeclaration = `<?xml version="1.0" encoding="UTF-8"?>`
 
 // appendXML appends the checked value v as a document.
-func appendXML(dst []byte, root string, v []byte) []byte {
-	dst = append(dst, xmlDeclaration...)
+func appendXML(dst []byte, root string, v []byte) ([]byte, error) {
+	x := xmlEncoder{dst: append(dst, xmlDeclaration...), limit: len(dst) + maxOutput}
 	if v[0] == '[' { // the root cannot repeat
-		dst = append(append(append(dst, '<'), root...), '>')
-		dst = appendXMLContent(dst, v)
-		return append(append(append(dst, "</"...), root...), '>')
+		x.put("<", root, ">")
+		x.content(v)
+		x.put("</", root, ">")
+	} else {
+		x.element(root, v)
 	}
-	return appendXMLElement(dst, root, v)
+	if len(x.dst) > x.limit {
+		return dst, errTooLarge
+	}
+	return x.dst, nil
 }
 
 // itemName is the element of an array inside an array, which has no key of its own.
 const itemName = "item"
 
-// appendXMLElement appends v as one element, or as several if it is an array.
-func appendXMLElement(dst []byte, key string, v []byte) []byte {
-	if v[0] == '[' {
-		for c := walk(v); ; {
-			element, ok := c.element()
-			if !ok {
-				return dst
-			}
-			dst = appendXMLSingle(dst, key, element)
-		}
-	}
-	return appendXMLSingle(dst, key, v)
+// xmlEncoder is one encoding. It stops adding elements once dst is longer than limit: a long key over many elements of an array makes
+// much of little.
+type xmlEncoder struct {
+	dst   []byte
+	limit int
 }
 
-func appendXMLSingle(dst []byte, key string, v []byte) []byte {
+func (x *xmlEncoder) put(texts ...string) {
+	for _, s := range texts {
+		x.dst = append(x.dst, s...)
+	}
+}
+
+// element appends v as one element, or as several if it is an array.
+func (x *xmlEncoder) element(key string, v []byte) {
+	if v[0] != '[' {
+		x.single(key, v)
+		return
+	}
+	for c := walk(v); ; {
+		value, ok := c.element()
+		if !ok {
+			return
+		}
+		x.single(key, value)
+	}
+}
+
+func (x *xmlEncoder) single(key string, v []byte) {
+	if len(x.dst) > x.limit {
+		return
+	}
 	name := key
-	dst = append(dst, '<')
 	if validName(key) {
-		dst = append(dst, key...)
+		x.put("<", key)
 	} else {
 		name = sanitisedName(key)
-		dst = append(append(append(dst, name...), ` name="`...), appendXMLText(nil, key)...)
-		dst = append(dst, '"')
+		x.put("<", name, ` name="`)
+		x.dst = appendXMLText(x.dst, key, true)
+		x.put(`"`)
 	}
 	if v[0] == 'n' {
-		return append(dst, ` nil="true"/>`...)
+		x.put(` nil="true"/>`)
+		return
 	}
-	dst = append(dst, '>')
-	dst = appendXMLContent(dst, v)
-	return append(append(append(dst, "</"...), name...), '>')
+	x.put(">")
+	x.content(v)
+	x.put("</", name, ">")
 }
 
-// appendXMLContent appends what stands between the tags.
-func appendXMLContent(dst, v []byte) []byte {
+// content appends what stands between the tags.
+func (x *xmlEncoder) content(v []byte) {
 	switch v[0] {
 	case '{':
 		for c := walk(v); ; {
 			key, value, ok := c.member()
 			if !ok {
-				return dst
+				return
 			}
-			dst = appendXMLElement(dst, unquoted(key), value)
+			x.element(unquoted(key), value)
 		}
 	case '[':
-		return appendXMLElement(dst, itemName, v)
+		x.element(itemName, v)
 	case '"':
-		return appendXMLText(dst, unquoted(v))
+		x.dst = appendXMLText(x.dst, unquoted(v), false)
+	default:
+		x.dst = append(x.dst, v...)
 	}
-	return append(dst, v...)
 }
 
-// appendXMLText escapes for text and attributes alike. Tab and line ends are written as references, because parsers change them in
-// attributes, and a carriage return everywhere. What XML 1.0 cannot hold at all becomes U+FFFD.
-func appendXMLText(dst []byte, s string) []byte {
+// appendXMLText escapes for element text or for an attribute's value. Parsers turn a carriage return into a line feed, and in attributes
+// every tab and line feed into a blank, so those are written as references. What XML 1.0 cannot hold at all becomes U+FFFD.
+func appendXMLText(dst []byte, s string, attribute bool) []byte {
 	start := 0
 	for i, r := range s {
 		var escaped string
@@ -92,10 +116,14 @@ func appendXMLText(dst []byte, s string) []byte {
 			escaped = "&quot;"
 		case '\'':
 			escaped = "&apos;"
-		case '\t':
+		case '\t', '\n':
+			if !attribute {
+				continue
+			}
 			escaped = "&#9;"
-		case '\n':
-			escaped = "&#10;"
+			if r == '\n' {
+				escaped = "&#10;"
+			}
 		case '\r':
 			escaped = "&#13;"
 		case 0xFFFE, 0xFFFF:
