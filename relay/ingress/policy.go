@@ -1,0 +1,136 @@
+package ingress
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"edgerelay/relay/event"
+)
+
+// Policy says who may send what. It is plain configuration; SetPolicy turns it into what requests are checked with.
+type Policy struct {
+	Tokens  []Token  // none = everybody may send
+	Tenants []string // the configured ones: with exactly one, events need not name it
+
+	// EventTypes is what strict_event_types allows; nil = every type.
+	EventTypes []string
+}
+
+// Token is one producer's credential.
+type Token struct {
+	Name    string
+	Token   string
+	Tenant  string // "" = every tenant
+	Program string // "" = every program
+}
+
+// String shows the token's name, never the token.
+func (t Token) String() string { return "token " + t.Name }
+
+// GoString is String, so that %#v is safe too.
+func (t Token) GoString() string { return t.String() }
+
+// LogValue is String, for slog.
+func (t Token) LogValue() slog.Value { return slog.StringValue(t.String()) }
+
+// MarshalText is String, so that an encoder that was not meant for secrets shows none.
+func (t Token) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// producer is whom a request comes from; empty fields allow everything.
+type producer struct {
+	tenant, program []byte
+}
+
+// policy is a compiled Policy. It never changes.
+type policy struct {
+	// producers are found by the SHA-256 of their token. Whoever measures how long a look-up takes learns something about hashes, and
+	// from a hash there is no way back to a token.
+	producers map[[sha256.Size]byte]*producer
+	open      *producer // for requests without a token; nil = there must be one
+	tenant    []byte    // of events that name none; nil = they must
+	types     map[string]struct{}
+}
+
+func (p Policy) compile() (*policy, error) {
+	c := &policy{producers: make(map[[sha256.Size]byte]*producer, len(p.Tokens))}
+	switch len(p.Tenants) {
+	case 0:
+		c.tenant = []byte("default")
+	case 1:
+		c.tenant = []byte(p.Tenants[0])
+	}
+	if len(p.Tokens) == 0 {
+		c.open = &producer{}
+	}
+	for _, t := range p.Tokens {
+		key := sha256.Sum256([]byte(t.Token))
+		switch {
+		case t.Token == "":
+			return nil, fmt.Errorf("ingress token %q is empty", t.Name)
+		case c.producers[key] != nil:
+			return nil, fmt.Errorf("ingress token %q has the same value as another one", t.Name)
+		case len(t.Tenant) > 255 || len(t.Program) > 255:
+			return nil, fmt.Errorf("ingress token %q: tenant and program can have at most 255 bytes", t.Name)
+		}
+		c.producers[key] = &producer{[]byte(t.Tenant), []byte(t.Program)}
+	}
+	if p.EventTypes == nil {
+		return c, nil
+	}
+	if len(p.EventTypes) == 0 {
+		return nil, errors.New("strict event types without any event type would refuse every event")
+	}
+	c.types = make(map[string]struct{}, len(p.EventTypes))
+	for _, t := range p.EventTypes {
+		c.types[t] = struct{}{}
+	}
+	return c, nil
+}
+
+// authenticate finds the producer of an Authorization header, or nil.
+func (p *policy) authenticate(header []byte) *producer {
+	if p.open != nil {
+		return p.open
+	}
+	const scheme = "Bearer "
+	if !hasPrefixFold(header, scheme) {
+		return nil
+	}
+	return p.producers[sha256.Sum256(bytes.TrimLeft(header[len(scheme):], " "))]
+}
+
+// place decides which tenant and program an event belongs to: the token's word holds, the event may only repeat it.
+func (p *policy) place(who *producer, f *event.Fields) (tenant, program []byte, _ problem) {
+	tenant, program = f.Tenant, f.Program
+	if len(who.tenant) > 0 {
+		if tenant != nil && !bytes.Equal(tenant, who.tenant) {
+			return nil, nil, problem{kindForbidden, fmt.Sprintf("the event says tenant %q, the token belongs to another one", tenant)}
+		}
+		tenant = who.tenant
+	}
+	if len(who.program) > 0 {
+		if program != nil && !bytes.Equal(program, who.program) {
+			return nil, nil, problem{kindForbidden, fmt.Sprintf("the event says program %q, the token belongs to another one", program)}
+		}
+		program = who.program
+	}
+	if tenant == nil {
+		tenant = p.tenant
+	}
+	if tenant == nil {
+		return nil, nil, problem{kindTenantRequired, `there are several tenants: add the member "tenant"`}
+	}
+	return tenant, program, problem{}
+}
+
+// allows reports whether events of this type are taken.
+func (p *policy) allows(typ []byte) bool {
+	if p.types == nil {
+		return true
+	}
+	_, ok := p.types[string(typ)]
+	return ok
+}
