@@ -229,6 +229,26 @@ func TestNumbersSurvive(t *testing.T) {
 	}
 }
 
+func TestLongWholeNumbersStayDifferent(t *testing.T) {
+	in := &Input{Data: []byte(`{"a":12345678901234567890,"b":12345678901234567891,"c":1.0,"d":1.00,"l":[12345678901234567890],"min":-9223372036854775808,"m":-1}`)}
+	f := func(expression, want string) {
+		t.Helper()
+		if got := eval(t, expression, in); got != want {
+			t.Errorf("%s: got %s, want %s", expression, got, want)
+		}
+	}
+	f(`data.a == data.b`, `false`)
+	f(`data.a == data.l[0]`, `true`)
+	f(`data.a in data.l`, `true`)
+	f(`data.b in data.l`, `false`)
+	f(`data.c == data.d`, `true`)
+	f(`data.min * data.m`, `9223372036854776000`)
+	f(`data.m * data.min`, `9223372036854776000`)
+	f(`-data.min`, `9223372036854776000`)
+	f(`data.min - data.m`, `-9223372036854775807`)
+	f(`data.m * 0`, `0`)
+}
+
 // Of several members with the same name the last counts, whichever way it is asked.
 func TestDuplicateMembers(t *testing.T) {
 	in := &Input{Data: []byte(`{"a":1,"\u0061":{"b":2,"b":3},"c":"x"}`)}
