@@ -39,6 +39,9 @@ func (c *Config) checkName(path, name string) {
 }
 
 func (c *Config) checkEventTypes() {
+	if c.StrictEventTypes && len(c.EventTypes) == 0 {
+		c.fault("strict_event_types", "would refuse every event, because event_types is empty: declare the types, or remove this")
+	}
 	names := unique{config: c, what: "event type"}
 	for i, t := range c.EventTypes {
 		path := fmt.Sprintf("event_types[%d].name", i)

@@ -17,9 +17,6 @@ func (c *Config) Warnings() Problems {
 	warn := func(path, format string, args ...any) {
 		all = append(all, c.Problem(path, fmt.Sprintf(format, args...)))
 	}
-	if c.StrictEventTypes && len(c.EventTypes) == 0 {
-		warn("strict_event_types", "has no effect without event_types")
-	}
 	if !loopback(c.Ingress.Listen) && !c.Ingress.TLS.Enabled() {
 		warn("ingress.listen", "is open to other machines without TLS: add ingress.tls unless a proxy does it")
 	}

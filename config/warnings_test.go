@@ -7,7 +7,7 @@ import (
 
 func TestWarnings(t *testing.T) {
 	c := mustParse(t, `
-strict_event_types: true
+
 ingress: { listen: "0.0.0.0:8080", tokens: [{ name: a, token: short }] }
 admin: { tokens: [{ name: a, token: "123", tenants: ["*"] }] }
 sender: { allow_private_networks: [192.168.7.0/24] }
@@ -19,8 +19,7 @@ webhooks:
   - { name: d, events: [x], url: "https://192.168.7.1/{{ id }}" }
   - { name: e, events: [x], url: "https://a.example/", secret: s, signing: { scheme: none } }
 `)
-	want := `test.yaml:2:21: strict_event_types: has no effect without event_types
-test.yaml:3:20: ingress.listen: is open to other machines without TLS: add ingress.tls unless a proxy does it
+	want := `test.yaml:3:20: ingress.listen: is open to other machines without TLS: add ingress.tls unless a proxy does it
 test.yaml:3:63: ingress.tokens[0].token: has only 5 characters and can be guessed: use at least 16 random ones
 test.yaml:4:37: admin.tokens[0].token: has only 3 characters and can be guessed: use at least 16 random ones
 test.yaml:6:63: authorizations[0].endpoint: is plain http: everybody on the way can read and change what is sent; use https
