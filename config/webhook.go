@@ -33,7 +33,7 @@ type Transform struct {
 	Config  JSON     `yaml:"config,omitempty" jsonschema_description:"Handed to the module as JSON."`
 	Timeout Duration `yaml:"timeout" min:"1ms" max:"1m" jsonschema_description:"How long the module may take for one event."`
 	Memory  Size     `yaml:"memory" min:"64KiB" max:"4GiB" jsonschema_description:"How much memory the module may use."`
-	OnError string   `yaml:"on_error" jsonschema:"enum=retry,enum=dead,enum=drop,enum=send_original" jsonschema_description:"What becomes of the delivery when the module fails."`
+	OnError string   `yaml:"on_error" jsonschema:"enum=retry,enum=dead,enum=drop,enum=send_original" jsonschema_description:"What becomes of the delivery when the module fails. retry: it is tried again by the schedule, unless it would fail in the same way again, then it is dead."`
 }
 
 // Payload is the definition of the request body.

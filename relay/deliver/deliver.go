@@ -59,9 +59,9 @@ type Step struct {
 // OnError is what becomes of a delivery whose transform fails by itself (a trap, a limit), as configured.
 type OnError string
 
-// The values of on_error. The zero value is dead for failures that would happen again, retry for the others.
+// The values of on_error. Whatever it says, a failure that would happen again with the same event is not retried.
 const (
-	OnErrorRetry        OnError = "retry"
+	OnErrorRetry        OnError = "retry" // the default: by the schedule
 	OnErrorDead         OnError = "dead"
 	OnErrorDrop         OnError = "drop"
 	OnErrorSendOriginal OnError = "send_original"

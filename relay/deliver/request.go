@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/valyala/fasthttp"
 
@@ -135,14 +136,18 @@ func (w *worker) setHeader(h *webhooks.Header) (err error) {
 	return nil
 }
 
-// sign adds the signature of exactly the bytes that are sent, for the time of this attempt.
+// sign adds the signature of exactly the bytes that are sent, for the time of this attempt. The event's id and the attempt's time go
+// with every request, also where the scheme does not sign them.
 func (w *worker) sign(t *Target, id []byte, unix int64) {
+	h := &w.request.Header
+	w.text = strconv.AppendInt(w.text[:0], unix, 10)
+	h.SetBytesV("webhook-id", id)
+	h.SetBytesV("webhook-timestamp", w.text)
 	if t.Webhook.Signer == nil {
-		w.request.Header.SetBytesV("webhook-id", id)
 		return
 	}
 	w.headers = t.Webhook.Signer.Sign(w.headers[:0], &w.scratch, sign.Message{ID: id, Unix: unix, Body: w.request.Body()})
 	for i := range w.headers {
-		w.request.Header.SetBytesV(w.headers[i].Name, w.headers[i].Value)
+		h.SetBytesV(w.headers[i].Name, w.headers[i].Value)
 	}
 }

@@ -128,8 +128,6 @@ func (s *Step) failed(err error) Outcome {
 	var te *transform.Error
 	o.Final = errors.As(err, &te) && te.Kind.Permanent()
 	switch s.OnError {
-	case OnErrorRetry:
-		o.Final = false
 	case OnErrorDead:
 		o.Final = true
 	case OnErrorDrop:
