@@ -3,6 +3,7 @@ package ingress
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/valyala/fasthttp"
@@ -18,12 +19,17 @@ type request struct {
 }
 
 // bodyLimit runs between header and body. The body of a request that will be refused anyway is not read: somebody without a token
-// cannot make the relay hold megabytes.
+// cannot make the relay hold megabytes. fasthttp then calls refuse with ErrBodyTooLarge.
 func (s *Server) bodyLimit(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
-	if s.check(h).problem.kind != nil {
-		return fasthttp.RequestConfig{MaxRequestBodySize: 1}
+	if s.check(h).problem.kind == nil {
+		return fasthttp.RequestConfig{MaxRequestBodySize: s.opts.MaxBody}
 	}
-	return fasthttp.RequestConfig{MaxRequestBodySize: s.opts.MaxBody}
+	if h.ContentLength() == -1 {
+		// fasthttp begins to read a chunked body before it looks at the limit, and forgets the header when it meets it. With a length
+		// in its place it does neither.
+		h.SetContentLength(math.MaxInt32)
+	}
+	return fasthttp.RequestConfig{MaxRequestBodySize: 1}
 }
 
 // check looks at everything that is not the event itself. It runs twice per request, before and after the body, because fasthttp gives
@@ -139,14 +145,17 @@ func framingFault(h *fasthttp.RequestHeader) string {
 		case len("Content-Length"):
 			length = length || equalFold(line[:colon], "Content-Length")
 		case len("Transfer-Encoding"):
-			encoding = encoding || equalFold(line[:colon], "Transfer-Encoding")
+			if !equalFold(line[:colon], "Transfer-Encoding") {
+				continue
+			}
+			if encoding || !equalFold(bytes.TrimSpace(line[colon+1:]), "chunked") { // fasthttp takes "identity" for nothing
+				return "a Transfer-Encoding other than chunked"
+			}
+			encoding = true
 		}
 	}
-	switch {
-	case encoding && length:
+	if encoding && length {
 		return "both Content-Length and Transfer-Encoding"
-	case encoding && h.ContentLength() != -1: // fasthttp takes "identity" for nothing
-		return "a Transfer-Encoding other than chunked"
 	}
 	return ""
 }

@@ -78,8 +78,7 @@ func (c *conn) Close() error {
 	return c.err
 }
 
-// lingeringClose ends our side and reads on for a moment. A plain close with unread bytes would make the kernel send a reset, which
-// can overtake the answer.
+// lingeringClose ends our side and reads on until the other side ends too, for a moment at most.
 func lingeringClose(c net.Conn, most time.Duration) {
 	half, ok := c.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil || c.SetReadDeadline(time.Now().Add(most)) != nil {

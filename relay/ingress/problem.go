@@ -83,8 +83,17 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx, p problem) {
 	}
 	if p.kind.close {
 		ctx.SetConnectionClose()
+		lingerOn(ctx)
 	}
 	r.SetBody(p.body())
+}
+
+// lingerOn keeps the connection's end back for a moment: the producer may still be sending, and closing at once would make the kernel
+// send a reset, which takes the answer with it.
+func lingerOn(ctx *fasthttp.RequestCtx) {
+	if c := innerConn(ctx.Conn()); c != nil {
+		c.linger.Store(true)
+	}
 }
 
 // refuse answers a request that could not be read to its end; fasthttp closes the connection afterwards.
@@ -95,20 +104,25 @@ func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
 	case errors.As(err, &small):
 		p.kind = kindHeaderTooLarge
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		// The header was fine as HTTP; perhaps it was refused before its body mattered (see bodyLimit).
-		r := s.check(&ctx.Request.Header)
-		if route, p = r.route, r.problem; p.kind == nil {
-			p = s.tooLarge()
-		}
+		route, p = s.tooLargeOrRefused(&ctx.Request.Header)
 	case isTimeout(err):
 		p.kind = kindTimeout
 	}
 	s.answer(ctx, p)
 	s.opts.Metrics.IngressRequest(route, p.kind.status)
-	// The producer may still be sending. Closing at once would reset the connection and take the answer with it.
-	if c := innerConn(ctx.Conn()); c != nil {
-		c.linger.Store(true)
+	lingerOn(ctx)
+}
+
+// tooLargeOrRefused finds out why a body was larger than its limit: because it is, or because bodyLimit gave it none.
+func (s *Server) tooLargeOrRefused(h *fasthttp.RequestHeader) (metrics.Route, problem) {
+	if len(h.RawHeaders()) == 0 { // a chunked body within the usual limit: fasthttp has forgotten the header on the way
+		return metrics.RouteEvents, s.tooLarge()
 	}
+	r := s.check(h)
+	if r.problem.kind == nil {
+		r.problem = s.tooLarge()
+	}
+	return r.route, r.problem
 }
 
 // isTimeout recognises a read that ran into its deadline. Within a chunked body fasthttp hides the cause, only its text is left.

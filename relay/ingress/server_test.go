@@ -747,3 +747,39 @@ func TestNewRefuses(t *testing.T) {
 		t.Errorf("close without serve: %v", err)
 	}
 }
+
+// TestReloadUnderLoad is for the race detector: policy and table change while events come in.
+func TestReloadUnderLoad(t *testing.T) {
+	h := start(t)
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for n := range 25 {
+				if r := h.post(fmt.Sprintf(`{"type":"order.paid","id":"o-%d-%d","data":%d}`, i, n, i)); r.StatusCode != 202 {
+					t.Errorf("status %d: %s", r.StatusCode, r.body)
+				}
+			}
+		})
+	}
+	wg.Go(func() {
+		for n := range 100 {
+			if err := h.SetPolicy(Policy{Tenants: []string{fmt.Sprintf("t%d", n)}}); err != nil {
+				t.Error(err)
+			}
+			tab, err := webhooks.NewTable([]*webhooks.Webhook{hook("w", fmt.Sprintf("t%d", n), "*")})
+			if err != nil {
+				t.Error(err)
+			}
+			h.opts.Table.Store(tab)
+		}
+	})
+	wg.Wait()
+	for _, e := range h.stored() {
+		if id := strings.Split(string(e.ID), "-"); string(e.Data) != id[1] || !strings.Contains(string(e.Envelope), string(e.ID)) {
+			t.Fatalf("event %s has the bytes of another one: %s", e.ID, e.Envelope)
+		}
+	}
+	if n := len(h.stored()); n != 100 {
+		t.Errorf("%d events stored, want 100", n)
+	}
+}
