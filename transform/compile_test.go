@@ -88,8 +88,8 @@ func TestRefused(t *testing.T) {
 	if _, err := h.Compile(context.Background(), "m", wasm); kindOf(t, err) != KindCompile {
 		t.Errorf("type error: %v", err)
 	}
-	if len(h.codes) != 0 {
-		t.Errorf("%d refused modules are still kept", len(h.codes))
+	if n := kept(h); n != 0 {
+		t.Errorf("%d refused modules are still kept", n)
 	}
 }
 
@@ -118,7 +118,7 @@ func TestCompileOnce(t *testing.T) {
 	}
 	p.Close(context.Background())
 	p.Close(context.Background())
-	if len(h.codes) != 0 {
+	if kept(h) != 0 {
 		t.Error("the code is still kept")
 	}
 	if err := p.Run(context.Background(), &testMeta, nil, &out); kindOf(t, err) != KindClosed {

@@ -47,6 +47,13 @@ func newPool(t testing.TB, h *Host, wasm []byte, cfg PoolConfig) *Pool {
 	return p
 }
 
+// kept is how many compiled modules the host holds.
+func kept(h *Host) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.codes)
+}
+
 // kindOf returns the kind of an *Error, and fails for any other error.
 func kindOf(t testing.TB, err error) Kind {
 	t.Helper()
