@@ -33,7 +33,13 @@ func direct(tb testing.TB, body string) (*harness, *fasthttp.RequestCtx) {
 	return h, ctx
 }
 
+// raceEnabled is set in builds with the race detector, in which sync.Pool drops things at random to find more races.
+var raceEnabled bool
+
 func TestHandlerAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("pools do not keep what they are given under the race detector")
+	}
 	for name, body := range map[string]string{
 		"own id":          `{"id":"o-1","type":"order.paid","program":"summer","data":{"total":19.90}}`,
 		"idempotency key": `{"type":"order.paid","data":{"total":19.90}}`,
