@@ -58,13 +58,14 @@ type Relay struct {
 	version string
 	started time.Time
 
-	metrics *metrics.Metrics
-	host    *transform.Host
-	queue   *badgerq.Queue
-	deliver *deliver.Deliverer
-	ingress *ingress.Server
-	admin   *admin.Server
-	table   atomic.Pointer[webhooks.Table]
+	metrics  *metrics.Metrics
+	host     *transform.Host
+	queue    *badgerq.Queue
+	deliver  *deliver.Deliverer
+	announce announcer
+	ingress  *ingress.Server
+	admin    *admin.Server
+	table    atomic.Pointer[webhooks.Table]
 
 	mu         sync.Mutex // one reload at a time; guards what follows
 	cfg        *config.Config
@@ -125,6 +126,7 @@ func (r *Relay) open(ctx context.Context) (err error) {
 		return err
 	}
 	r.use(r.cfg, b)
+	r.announce.release(r.deliver.Ready)
 	r.metrics.Reloaded(true, r.started)
 	return r.openIngress() // last: nobody can send before everything is there
 }
@@ -144,13 +146,7 @@ func (r *Relay) openQueue(dir string) error {
 		r.metrics.CommitDuration.Observe(took.Seconds())
 		r.metrics.CommitEvents.Observe(float64(events))
 	}
-	// The queue announces what it has as soon as it is open, which is before anybody can send: Update asks for everything again.
-	var sender atomic.Pointer[deliver.Deliverer]
-	opt.Ready = func(w event.WebhookID) {
-		if d := sender.Load(); d != nil {
-			d.Ready(w)
-		}
-	}
+	opt.Ready = r.announce.ready
 	q, err := badgerq.Open(opt)
 	if err != nil {
 		return err
@@ -164,7 +160,6 @@ func (r *Relay) openQueue(dir string) error {
 	r.deliver = deliver.New(deliver.Options{Queue: q, Metrics: r.metrics, Log: r.log, UserAgent: ua, Allow: r.cfg.Sender.AllowPrivateNetworks,
 		MaxInFlight: r.cfg.Sender.MaxInFlight, Gone: r.gone})
 	r.stopLast("sending", r.deliver.Close)
-	sender.Store(r.deliver)
 	r.metrics.WatchQueue(r.queueSnapshot)
 	r.metrics.WatchWebhooks(r.circuits)
 	return nil
@@ -312,3 +307,38 @@ func (r *Relay) stopAll(ctx context.Context) error {
 
 // Queue gives tests and the demo a look at the counters.
 func (r *Relay) Queue() queue.Stats { return r.queue.Stats() }
+
+// announcer keeps what the queue announces until the webhooks are known: a delivery whose webhook is not known would be buried.
+type announcer struct {
+	to    atomic.Pointer[func(event.WebhookID)]
+	mu    sync.Mutex
+	early []event.WebhookID
+}
+
+func (a *announcer) ready(w event.WebhookID) {
+	if to := a.to.Load(); to != nil {
+		(*to)(w)
+		return
+	}
+	a.mu.Lock()
+	to := a.to.Load()
+	if to == nil {
+		a.early = append(a.early, w)
+	}
+	a.mu.Unlock()
+	if to != nil {
+		(*to)(w)
+	}
+}
+
+// release passes everything on to to, from now on at once.
+func (a *announcer) release(to func(event.WebhookID)) {
+	a.mu.Lock()
+	a.to.Store(&to)
+	early := a.early
+	a.early = nil
+	a.mu.Unlock()
+	for _, w := range early {
+		to(w)
+	}
+}
