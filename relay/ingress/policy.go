@@ -3,7 +3,6 @@ package ingress
 import (
 	"bytes"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"log/slog"
 
@@ -15,7 +14,7 @@ type Policy struct {
 	Tokens  []Token  // none = everybody may send
 	Tenants []string // the configured ones: with exactly one, events need not name it
 
-	// EventTypes is what strict_event_types allows; nil = every type.
+	// EventTypes is what strict_event_types allows; none = every type.
 	EventTypes []string
 }
 
@@ -51,7 +50,7 @@ type policy struct {
 	producers map[[sha256.Size]byte]*producer
 	open      *producer // for requests without a token; nil = there must be one
 	tenant    []byte    // of events that name none; nil = they must
-	types     map[string]struct{}
+	types     map[string]struct{} // nil = every type
 }
 
 func (p Policy) compile() (*policy, error) {
@@ -77,11 +76,8 @@ func (p Policy) compile() (*policy, error) {
 		}
 		c.producers[key] = &producer{[]byte(t.Tenant), []byte(t.Program)}
 	}
-	if p.EventTypes == nil {
-		return c, nil
-	}
 	if len(p.EventTypes) == 0 {
-		return nil, errors.New("strict event types without any event type would refuse every event")
+		return c, nil
 	}
 	c.types = make(map[string]struct{}, len(p.EventTypes))
 	for _, t := range p.EventTypes {
