@@ -48,8 +48,8 @@ type policy struct {
 	// producers are found by the SHA-256 of their token. Whoever measures how long a look-up takes learns something about hashes, and
 	// from a hash there is no way back to a token.
 	producers map[[sha256.Size]byte]*producer
-	open      *producer // for requests without a token; nil = there must be one
-	tenant    []byte    // of events that name none; nil = they must
+	open      *producer           // for requests without a token; nil = there must be one
+	tenant    []byte              // of events that name none; nil = they must
 	types     map[string]struct{} // nil = every type
 }
 
