@@ -1,10 +1,18 @@
 package cli
 
-import "github.com/spf13/cobra"
+import (
+	"github.com/spf13/cobra"
+
+	"edgerelay/relay"
+)
 
 // commands lists what the program can do, in no special order: the help sorts it.
 func commands() []*cobra.Command {
 	return []*cobra.Command{
+		newDemoCommand(),
+		newRunCommand(),
+		newValidateCommand(relay.Check),
+		newConfigCommand(),
 		newSendCommand(),
 		newListenCommand(),
 		newSignCommand(),

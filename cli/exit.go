@@ -9,6 +9,8 @@ const (
 	exitUsage   = 2  // wrong command line
 	exitLocked  = 75 // the data directory is in use by another process
 	exitConfig  = 78 // the config is invalid: starting again will not help
+
+	exitInterrupted = 130 // a second signal ended the program at once
 )
 
 // exitError is an error that knows the exit code which Main ends with.

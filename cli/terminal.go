@@ -13,12 +13,25 @@ import (
 
 // newLogger makes a log of a level (debug, info, warn, error) and a format (auto, text, json). auto is text for a person who watches.
 func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {
+	l, err := parseLevel(level)
+	if err != nil {
+		return nil, err
+	}
+	return newLevelledLogger(w, l, format)
+}
+
+func parseLevel(level string) (slog.Level, error) {
 	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
 	l, ok := levels[level]
 	if !ok {
-		return nil, fmt.Errorf("unknown log level %q: want debug, info, warn or error", level)
+		return 0, fmt.Errorf("unknown log level %q: want debug, info, warn or error", level)
 	}
-	o := &slog.HandlerOptions{Level: l}
+	return l, nil
+}
+
+// newLevelledLogger is newLogger with a level that can change while the program runs.
+func newLevelledLogger(w io.Writer, level slog.Leveler, format string) (*slog.Logger, error) {
+	o := &slog.HandlerOptions{Level: level}
 	switch format {
 	case "text":
 	case "json":
@@ -52,7 +65,7 @@ func newPalette(w io.Writer) palette {
 }
 
 func (p palette) paint(code, s string) string {
-	if !p.on {
+	if !p.on || s == "" {
 		return s
 	}
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
@@ -61,6 +74,8 @@ func (p palette) paint(code, s string) string {
 func (p palette) green(s string) string { return p.paint("32", s) }
 func (p palette) red(s string) string   { return p.paint("31", s) }
 func (p palette) dim(s string) string   { return p.paint("2", s) }
+func (p palette) bold(s string) string  { return p.paint("1", s) }
+func (p palette) amber(s string) string { return p.paint("33", s) }
 
 // printable makes text from the network safe to show: control characters, which could move the cursor or change the
 // terminal, appear as \x1b and the like. Line ends and tabs stay.
