@@ -1,0 +1,226 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"edgerelay/bench"
+)
+
+var crashCycles = flag.Int("crash.cycles", 20, "how often TestCrash kills the relay")
+
+const crashSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+// daemon is the real program in a process of its own.
+type daemon struct {
+	cmd     *exec.Cmd
+	ingress string
+	admin   string
+	stderr  bytes.Buffer
+}
+
+// startDaemon runs `edgerelay run` and waits for its listening line.
+func startDaemon(t *testing.T, file string) *daemon {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(filepath.Dir(file), "edgerelay") // the test binary is the program when it is called by its name
+	if err := os.Symlink(self, name); err != nil && !os.IsExist(err) {
+		t.Fatal(err)
+	}
+	d := &daemon{cmd: exec.Command(name, "run", "-c", file, "--log-format", "text")}
+	d.cmd.Stderr = &d.stderr
+	out, err := d.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if _, scan := fmt.Sscanf(line, "listening ingress=%s admin=%s", &d.ingress, &d.admin); err != nil || scan != nil {
+		d.cmd.Process.Kill()
+		d.cmd.Wait()
+		t.Fatalf("no listening line but %q (%v)\n%s", line, err, d.stderr.String())
+	}
+	return d
+}
+
+func (d *daemon) kill() {
+	d.cmd.Process.Kill()
+	d.cmd.Wait()
+}
+
+// ledger is the parent's list of promises: every id that was answered with 202.
+type ledger struct {
+	mu  sync.Mutex
+	ids []string
+}
+
+// produce sends events over conns connections until stop is closed or the relay is gone.
+func (l *ledger) produce(addr string, conns int, stop <-chan struct{}) {
+	client := &fasthttp.HostClient{Addr: addr, MaxConns: conns, MaxIdemponentCallAttempts: 1}
+	var wg sync.WaitGroup
+	for range conns {
+		wg.Go(func() {
+			var req fasthttp.Request
+			var resp fasthttp.Response
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				req.SetRequestURI("http://" + addr + "/v1/events")
+				req.Header.SetMethod("POST")
+				req.Header.SetContentType("application/json")
+				req.SetBodyString(`{"type":"order.created","data":{"pad":"` + strings.Repeat("x", rand.IntN(2000)) + `"}}`)
+				if client.DoTimeout(&req, &resp, 5*time.Second) != nil {
+					return // killed: whether this one was stored is not promised
+				}
+				if resp.StatusCode() != fasthttp.StatusAccepted {
+					continue
+				}
+				id := strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(string(resp.Body())), `{"id":"`), `"}`)
+				l.mu.Lock()
+				l.ids = append(l.ids, id)
+				l.mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestCrash kills the real program again and again under load. Every 202 that a producer ever saw must reach both receivers, and what
+// arrives twice must have been in flight when the relay was killed.
+func TestCrash(t *testing.T) {
+	if testing.Short() {
+		t.Skip("minutes of kills: not with -short")
+	}
+	dir := t.TempDir()
+	var mu sync.Mutex
+	first := map[string]time.Time{} // steady's deliveries
+	var repeatedAt []time.Duration  // how long before the last kill a duplicate had been delivered first
+	var killedAt time.Time
+	rec, err := bench.Start(bench.Options{
+		Hooks: []bench.Hook{{Name: "steady", Scheme: "standard", Secrets: []string{crashSecret}}, {Name: "flaky", Scheme: "standard", Secrets: []string{crashSecret}}},
+		OnDelivery: func(d bench.Delivery) {
+			if d.Hook != "steady" {
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if at, ok := first[d.ID]; ok {
+				repeatedAt = append(repeatedAt, killedAt.Sub(at))
+			} else {
+				first[d.ID] = d.At
+			}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rec.Close(context.Background())
+	file := filepath.Join(dir, "edgerelay.yaml")
+	config := fmt.Sprintf(`
+version: 1
+data_dir: %s
+ingress: { listen: 127.0.0.1:0 }
+admin: { listen: 127.0.0.1:0 }
+sender: { allow_private_networks: [127.0.0.0/8] }
+retry: { initial: 50ms, multiplier: 1.5, max_interval: 1s, max_retries: 100 }
+webhooks:
+  - { name: steady, events: ["*"], url: "%s", secret: %s }
+  - { name: flaky, events: ["order.*"], url: "%s", secret: %s }
+`, filepath.Join(dir, "data"), rec.URL("steady"), crashSecret, rec.URL("flaky"), crashSecret)
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	seed := rand.Uint64()
+	random := rand.New(rand.NewPCG(seed, 0))
+	t.Logf("seed %d", seed)
+	var l ledger
+	for range *crashCycles {
+		if err := rec.Answer("flaky", bench.Answer{Times: random.IntN(200), Status: 503}); err != nil {
+			t.Fatal(err)
+		}
+		d := startDaemon(t, file)
+		stop := make(chan struct{})
+		timer := time.AfterFunc(time.Duration(50+random.IntN(300))*time.Millisecond, func() {
+			mu.Lock()
+			killedAt = time.Now()
+			mu.Unlock()
+			d.cmd.Process.Kill()
+		})
+		l.produce(d.ingress, 32, stop)
+		timer.Stop()
+		close(stop)
+		d.kill()
+		if out := d.stderr.String(); strings.Contains(out, "panic") || strings.Contains(out, "missing from the queue") {
+			t.Fatalf("the relay said:\n%s", out)
+		}
+	}
+	if err := rec.Answer("flaky"); err != nil { // it has recovered
+		t.Fatal(err)
+	}
+	d := startDaemon(t, file)
+	defer d.kill()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	missing := func() (n int) { // deliveries that were promised and have not come
+		for _, id := range l.ids {
+			for _, hook := range []string{"steady", "flaky"} {
+				if !rec.Received(hook, id) {
+					n++
+				}
+			}
+		}
+		return n
+	}
+	// Events that nobody was promised arrive as well, so counting is not enough: the whole ledger is looked at, when that may be worth it.
+	want := int64(len(l.ids))
+	rec.Wait(ctx, "steady", func(c bench.Counts) bool { return c.Distinct >= want })
+	rec.Wait(ctx, "flaky", func(c bench.Counts) bool { return c.Distinct >= want })
+	lost := missing()
+	for tick := time.NewTicker(50 * time.Millisecond); lost > 0 && ctx.Err() == nil; lost = missing() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
+	s := rec.Snapshot()
+	var oldest time.Duration
+	mu.Lock()
+	for _, age := range repeatedAt {
+		oldest = max(oldest, age)
+	}
+	mu.Unlock()
+	t.Logf("%d kills: %d acknowledged, %d lost, %d duplicates (the oldest first delivered %v before its kill), %d bad signatures",
+		*crashCycles, len(l.ids), lost, s.Duplicates, oldest.Round(time.Millisecond), s.BadSignatures)
+	if lost > 0 {
+		t.Errorf("%d of %d acknowledged deliveries are lost\n%s", lost, 2*len(l.ids), d.stderr.String())
+	}
+	if s.BadSignatures > 0 {
+		t.Errorf("%d bad signatures: %s", s.BadSignatures, s.LastError)
+	}
+	// In flight is what had been sent and not yet settled durably: settlements are written at least every 10 ms, and the progress of a
+	// group that is held up by another webhook at least every 500 ms.
+	if oldest > time.Second {
+		t.Errorf("a delivery was repeated although it had been settled %v before the kill", oldest)
+	}
+}
