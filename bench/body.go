@@ -1,0 +1,31 @@
+package bench
+
+import (
+	"math/rand/v2"
+	"strings"
+)
+
+// eventBody returns a template of an event of about size bytes, of the given type. The filling is words, because a text that compresses to
+// nothing, or not at all, would flatter or punish whoever compresses; among them are e-mail addresses for the transforms that look for them.
+func eventBody(eventType string, size int, seed uint64) string {
+	head := `{"type":"` + eventType + `","data":{"ref":"` + Placeholder + `","amount":1250,"currency":"EUR","note":"`
+	const tail = `"}}`
+	fill := size - (len(head) - len(Placeholder) + stampSize) - len(tail)
+	return head + filling(max(fill, 0), seed) + tail
+}
+
+// filling returns n bytes of words.
+func filling(n int, seed uint64) string {
+	r := rand.New(rand.NewPCG(seed, 1))
+	var b strings.Builder
+	for i := 1; b.Len() < n; i++ {
+		for range 2 + r.IntN(8) {
+			b.WriteByte(byte('a' + r.IntN(26)))
+		}
+		if i%40 == 0 {
+			b.WriteString("@example.com")
+		}
+		b.WriteByte(' ')
+	}
+	return b.String()[:n]
+}

@@ -1,0 +1,42 @@
+package bench
+
+import (
+	"io"
+	"time"
+)
+
+// Bench says what to measure and how.
+type Bench struct {
+	// Command returns the command line that runs this program with other arguments: the relay, the sink and the forwarder are children.
+	Command func(args ...string) []string
+
+	Duration    time.Duration // of load that is measured, per run
+	Warmup      time.Duration // of load before it
+	Connections int
+	Size        int // of an event's body, bytes
+	Rounds      int // each scenario is run so often, its limits in between
+	Limits      bool
+	Sample      int    // see SinkOptions
+	Seed        uint64 // of the filling of the bodies
+
+	Relay      RelaySettings
+	Target     *Target // drive this instead of a relay of our own
+	SinkListen string  // "" = any port; only with Target
+	Secret     string  // of the target's signatures; "" = not checked; only with Target
+	NoSink     bool    // Target does not lead to our sink: only acceptance is measured
+	Pending    int64   // events of the scenario backlog
+	Quick      bool    // a smoke run: sizes that need many events are cut down
+
+	CPUProfile string // of the relay: the file's name; of several runs the last one's stays
+
+	Dir      string    // for the data; "" = a temporary directory, which is removed
+	Progress io.Writer // nil = none
+	Live     bool      // Progress is a terminal
+}
+
+// RelaySettings are the parts of the relay's configuration that a bench varies.
+type RelaySettings struct {
+	Durability  string
+	Concurrency int      // of each webhook
+	Extra       []string // more config files
+}

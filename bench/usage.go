@@ -1,0 +1,12 @@
+package bench
+
+import "time"
+
+// Usage is what a process has used of the machine since its start. Known is false where the system does not tell.
+type Usage struct {
+	Known    bool          `json:"-"`
+	CPU      time.Duration `json:"cpu_ns"`
+	Resident int64         `json:"resident_bytes"` // now
+	Private  int64         `json:"private_bytes"`  // of it, not file pages that the kernel can drop: what would be missing elsewhere
+	Written  int64         `json:"written_bytes"`  // to the storage layer
+}

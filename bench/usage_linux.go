@@ -1,0 +1,70 @@
+package bench
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// clockTick is the unit of the CPU times in /proc: USER_HZ, which is 100 on every Linux that Go runs on.
+const clockTick = 10 * time.Millisecond
+
+// usageOf reads /proc/PID. A process that has ended is not Known.
+func usageOf(pid int) (u Usage) {
+	dir := "/proc/" + strconv.Itoa(pid)
+	stat, err := os.ReadFile(dir + "/stat")
+	if err != nil {
+		return u
+	}
+	// The second field is the name in parentheses, which may hold anything; what follows is numbers.
+	at := bytes.LastIndexByte(stat, ')')
+	fields := bytes.Fields(stat[at+1:])
+	if at < 0 || len(fields) < 13 {
+		return u
+	}
+	u.CPU = time.Duration(number(fields[11])+number(fields[12])) * clockTick
+	status, err := os.ReadFile(dir + "/status")
+	if err != nil {
+		return u
+	}
+	u.Resident = member(status, "VmRSS:") << 10
+	u.Private = member(status, "RssAnon:") << 10
+	io, err := os.ReadFile(dir + "/io")
+	if err != nil {
+		return u
+	}
+	u.Written = member(io, "write_bytes:")
+	u.Known = true
+	return u
+}
+
+func number(b []byte) int64 {
+	n, _ := strconv.ParseInt(string(b), 10, 64) // the kernel writes numbers
+	return n
+}
+
+// member returns the number after a name at the start of a line.
+func member(text []byte, name string) int64 {
+	for line := range bytes.Lines(text) {
+		if rest, ok := bytes.CutPrefix(line, []byte(name)); ok {
+			if f := bytes.Fields(rest); len(f) > 0 {
+				return number(f[0])
+			}
+		}
+	}
+	return 0
+}
+
+// dieWithParent lets the kernel end the child when the bench is killed.
+func dieWithParent(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
+
+func interrupt(p *os.Process) error {
+	if err := p.Signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("send SIGTERM: %w", err)
+	}
+	return nil
+}
