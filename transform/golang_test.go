@@ -68,6 +68,38 @@ func TestGoGuest(t *testing.T) {
 	}
 }
 
+func TestGoGuestSample(t *testing.T) {
+	h := newHost(t, Options{})
+	p := newPool(t, h, goModule(t), PoolConfig{Size: 2, Sample: []byte(`{"type":"sample"}`)})
+	var fuel []int64
+	for range 2 {
+		var out Result
+		if err := p.Run(context.Background(), &testMeta, []byte(`{"type":"x"}`), &out); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(out.Body), `"runs":2`) { // the sample was the first
+			t.Errorf("%s", out.Body)
+		}
+		fuel = append(fuel, out.Fuel)
+	}
+	in, err := p.newInstance(context.Background()) // restored, not run again
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.idle = append(p.idle, in)
+	var out Result
+	if err := p.Run(context.Background(), &testMeta, []byte(`{"type":"x"}`), &out); err != nil {
+		t.Fatal(err)
+	}
+	if fuel[0] != fuel[1] || out.Fuel != fuel[0] {
+		t.Errorf("fuel %v, on a restored instance %d", fuel, out.Fuel)
+	}
+	_, err = h.NewPool(p.module, PoolConfig{Sample: []byte(`{"do":"panic"}`)})
+	if kindOf(t, err) != KindInit || !strings.Contains(err.Error(), "sample event") {
+		t.Errorf("a sample that fails: %v", err)
+	}
+}
+
 func TestGoGuestFailures(t *testing.T) {
 	h := newHost(t, Options{})
 	p := newPool(t, h, goModule(t), PoolConfig{Size: 1})

@@ -83,9 +83,26 @@ func (p *Pool) newInstance(ctx context.Context) (*instance, error) {
 		return nil, err
 	}
 	if p.isolation == IsolationEvent {
+		if err := in.prime(ctx); err != nil {
+			in.close()
+			return nil, err
+		}
 		p.snapshot.CompareAndSwap(nil, in.save())
 	}
 	return in, nil
+}
+
+// prime runs the sample event: a language runtime has done its first work then, and no event after it has to. What the event leads to
+// does not matter, but it must not fail.
+func (in *instance) prime(ctx context.Context) error {
+	if in.pool.sample == nil {
+		return nil
+	}
+	var out Result
+	if err := in.run(ctx, &Meta{}, in.pool.sample, &out, time.Now()); err != nil {
+		return &Error{Kind: KindInit, Module: in.pool.module.name, Msg: "sample event: " + err.Error(), Trace: err.Trace}
+	}
+	return nil
 }
 
 func (in *instance) close() { in.module.Close(context.Background()) }
@@ -95,7 +112,7 @@ func (in *instance) init(ctx context.Context) error {
 	var out Result
 	in.out = &out
 	defer func() { in.out = nil }()
-	in.begin(ctx, nil, nil, initFactor)
+	in.begin(ctx, nil, nil, time.Now(), initFactor)
 	for _, name := range in.pool.module.code.init {
 		f := in.module.ExportedFunction(name)
 		in.stack[0] = 0
@@ -119,10 +136,10 @@ func (in *instance) init(ctx context.Context) error {
 }
 
 // begin prepares the accounts of a run.
-func (in *instance) begin(ctx context.Context, meta *Meta, input []byte, factor int64) {
+func (in *instance) begin(ctx context.Context, meta *Meta, input []byte, now time.Time, factor int64) {
 	l := &in.pool.limits
 	in.ctx, in.meta, in.input = ctx, meta, input
-	in.deadline = time.Now().Add(l.Timeout * time.Duration(factor))
+	in.deadline = now.Add(l.Timeout * time.Duration(factor))
 	in.limit = l.Fuel * factor
 	in.granted = min(FuelSlice, in.limit)
 	in.fuel.Set(uint64(in.granted))
@@ -131,9 +148,9 @@ func (in *instance) begin(ctx context.Context, meta *Meta, input []byte, factor 
 }
 
 // run gives one event to the guest.
-func (in *instance) run(ctx context.Context, meta *Meta, input []byte, out *Result) *Error {
+func (in *instance) run(ctx context.Context, meta *Meta, input []byte, out *Result, now time.Time) *Error {
 	in.out = out
-	in.begin(ctx, meta, input, 1)
+	in.begin(ctx, meta, input, now, 1)
 	err := in.guest(in.main)
 	out.Fuel += in.used()
 	in.out, in.meta, in.input, in.ctx = nil, nil, nil, nil

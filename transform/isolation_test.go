@@ -22,7 +22,9 @@ func counting() []byte {
 	last := func() []byte { return wb.Cat(wb.Op(0x3f, 0), wb.I32(16), wb.Op(0x74), wb.I32(8), wb.Op(0x6b)) } // of what memory.size says
 	load := func(at []byte) []byte { return wb.Cat(at, wb.Op(0x28, 2, 0)) }
 	bump := func(at []byte) []byte { return wb.Cat(at, load(at), wb.I32(1), wb.Op(0x6a, 0x36, 2, 0)) }
-	digit := func(i int32, value []byte) []byte { return wb.Cat(wb.I32(i), value, wb.I32('0'), wb.Op(0x6a, 0x3a, 0, 0)) }
+	digit := func(i int32, value []byte) []byte {
+		return wb.Cat(wb.I32(i), value, wb.I32('0'), wb.Op(0x6a, 0x3a, 0, 0))
+	}
 	behind := wb.I32(4<<16 - 8)
 	return g.transform(
 		wb.Op(0x23), wb.U32(counter), wb.I32(1), wb.Op(0x6a, 0x24), wb.U32(counter),

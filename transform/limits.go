@@ -5,7 +5,7 @@ import "time"
 // Limits of one run.
 type Limits struct {
 	Fuel       int64         // units of work: about instructions; init gets ten times as much
-	Timeout    time.Duration // wall time; looked at every FuelSlice units and at every hundredth call of the host, at least
+	Timeout    time.Duration // wall time; looked at every FuelSlice units, in between when the host is called often
 	Memory     uint32        // bytes of linear memory
 	MaxInput   int           // bytes of the event
 	MaxOutput  int           // bytes of the body

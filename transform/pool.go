@@ -26,13 +26,15 @@ type PoolConfig struct {
 	Limits          Limits
 	Size            int // instances at most, and so runs at the same time; 0 = one per processor
 	Isolation       Isolation
-	QuarantineAfter int // failures in a row after which the module is not run any more; 0 = 20, below 0 = never
+	Sample          []byte // an event to run once before the first state is kept, for IsolationEvent: heaps are grown and tables are filled then
+	QuarantineAfter int    // failures in a row after which the module is not run any more; 0 = 20, below 0 = never
 }
 
 // Pool runs one module with one configuration.
 type Pool struct {
 	module     *Module
 	config     []byte
+	sample     []byte
 	limits     Limits
 	isolation  Isolation
 	quarantine int64
@@ -57,8 +59,8 @@ func (h *Host) NewPool(m *Module, cfg PoolConfig) (*Pool, error) {
 	if cfg.QuarantineAfter == 0 {
 		cfg.QuarantineAfter = 20
 	}
-	p := &Pool{module: m, config: cfg.Config, limits: cfg.Limits.withDefaults(), isolation: cfg.Isolation, quarantine: int64(cfg.QuarantineAfter),
-		slots: make(chan struct{}, cfg.Size), closing: make(chan struct{}), drained: make(chan struct{})}
+	p := &Pool{module: m, config: cfg.Config, sample: cfg.Sample, limits: cfg.Limits.withDefaults(), isolation: cfg.Isolation,
+		quarantine: int64(cfg.QuarantineAfter), slots: make(chan struct{}, cfg.Size), closing: make(chan struct{}), drained: make(chan struct{})}
 	refused := func(format string, args ...any) error {
 		return &Error{Kind: KindRefused, Module: m.name, Msg: fmt.Sprintf(format, args...)}
 	}
@@ -104,7 +106,7 @@ func (p *Pool) Run(ctx context.Context, meta *Meta, input []byte, out *Result) e
 	}
 	c := p.module.counters
 	start, fuel := time.Now(), out.Fuel
-	e = in.run(ctx, meta, input, out)
+	e = in.run(ctx, meta, input, out, start)
 	took := time.Since(start)
 	out.Duration += took
 	c.runs.Add(1)

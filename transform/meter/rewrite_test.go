@@ -23,31 +23,35 @@ func sum() []byte {
 	return m.Bytes()
 }
 
+// TestFuelIsExact: the count follows from the code alone, whatever engine runs it.
 func TestFuelIsExact(t *testing.T) {
 	metered, _, err := rewrite(sum(), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := newEngine(t, wazero.NewRuntimeConfig())
-	m, err := e.instantiate(metered, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	fuel := m.ExportedGlobal(FuelExport).(api.MutableGlobal)
-	for _, c := range []struct{ n, used int64 }{{1, 11}, {10, 110}, {1000, 11000}} { // nine instructions and two for the loop
-		fuel.Set(plenty)
-		got, err := m.ExportedFunction("f").Call(context.Background(), uint64(c.n))
-		if err != nil || int64(got[0]) != c.n*(c.n+1)/2 {
-			t.Fatalf("f(%d) = %v, %v", c.n, got, err)
+	for name, rc := range map[string]wazero.RuntimeConfig{"default": wazero.NewRuntimeConfig(), "interpreter": wazero.NewRuntimeConfigInterpreter()} {
+		e := newEngine(t, rc)
+		m, err := e.instantiate(metered, "")
+		if err != nil {
+			t.Fatal(err)
 		}
-		if used := plenty - int64(fuel.Get()); used != c.used {
-			t.Errorf("f(%d) used %d, want %d", c.n, used, c.used)
+		f := m.ExportedFunction("f")
+		fuel := m.ExportedGlobal(FuelExport).(api.MutableGlobal)
+		for _, c := range []struct{ n, used int64 }{{1, 11}, {10, 110}, {1000, 11000}} { // nine instructions and two for the loop
+			fuel.Set(plenty)
+			got, err := f.Call(context.Background(), uint64(c.n))
+			if err != nil || int64(got[0]) != c.n*(c.n+1)/2 {
+				t.Fatalf("%s: f(%d) = %v, %v", name, c.n, got, err)
+			}
+			if used := plenty - int64(fuel.Get()); used != c.used {
+				t.Errorf("%s: f(%d) used %d, want %d", name, c.n, used, c.used)
+			}
 		}
-	}
-	e.refills = 0
-	fuel.Set(0)
-	if _, err := m.ExportedFunction("f").Call(context.Background(), 200_000); err != nil || e.refills != 3 {
-		t.Errorf("%d refills, want 3 (%v)", e.refills, err) // at once, and after every 1<<20 units
+		e.refills = 0
+		fuel.Set(0)
+		if _, err := f.Call(context.Background(), 200_000); err != nil || e.refills != 3 {
+			t.Errorf("%s: %d refills, want 3 (%v)", name, e.refills, err) // at once, and after every 1<<20 units
+		}
 	}
 }
 
