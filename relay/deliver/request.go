@@ -146,7 +146,13 @@ func (w *worker) sign(t *Target, id []byte, unix int64) {
 	if t.Webhook.Signer == nil {
 		return
 	}
-	w.headers = t.Webhook.Signer.Sign(w.headers[:0], &w.scratch, sign.Message{ID: id, Unix: unix, Body: w.request.Body()})
+	m := sign.Message{ID: id, Unix: unix, Body: w.request.Body()}
+	if t.Webhook.Signer.CoversRequest() {
+		uri := w.request.URI()
+		uri.DisablePathNormalizing = true // as the client does: the URL that is signed is the one that is sent
+		m.Method, m.Target, m.ContentType = h.Method(), uri.FullURI(), h.ContentType()
+	}
+	w.headers = t.Webhook.Signer.Sign(w.headers[:0], &w.scratch, m)
 	for i := range w.headers {
 		h.SetBytesV(w.headers[i].Name, w.headers[i].Value)
 	}

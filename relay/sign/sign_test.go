@@ -272,7 +272,7 @@ func TestNewErrors(t *testing.T) {
 		secret []string
 		want   string // "" = no error
 	}{
-		"unknown scheme":       {"rot13", []string{"x"}, `unknown signing scheme "rot13": known are github, none, standard`},
+		"unknown scheme":       {"rot13", []string{"x"}, `unknown signing scheme "rot13": known are github, hmac, none, rfc9421, shopify, standard, standard-ed25519, stripe`},
 		"no secret":            {Standard, nil, `signing scheme "standard" needs a secret`},
 		"23 bytes":             {Standard, []string{b64(23)}, "decodes to 23 bytes, it must be 24 to 64"},
 		"24 bytes":             {Standard, []string{b64(24)}, ""},
@@ -360,10 +360,15 @@ func TestSignAllocates(t *testing.T) {
 		"standard, one key":  mustNew(t, Standard, secretA),
 		"standard, two keys": mustNew(t, Standard, secretB, secretA),
 		"github":             mustNew(t, GitHub, "secret"),
+		"stripe, two keys":   mustNew(t, Stripe, "new", "old"),
+		"shopify":            mustNew(t, Shopify, "hush"),
+		"hmac":               mustBuild(t, fullHMAC),
+		"rfc9421, two keys":  mustNew(t, RFC9421, secretB, secretA),
 	} {
 		var sc Scratch
-		dst := make([]Header, 0, 4)
-		m := Message{ID: []byte("we_01jf2wkmvcfw6ts1qmgzya291c"), Unix: vectorUnix, Body: []byte(vectorBody)}
+		dst := make([]Header, 0, 5)
+		m := Message{ID: []byte("we_01jf2wkmvcfw6ts1qmgzya291c"), Unix: vectorUnix, Body: []byte(vectorBody),
+			Method: []byte("POST"), Target: []byte("https://a.example/hooks"), ContentType: []byte("application/json")}
 		if n := testing.AllocsPerRun(1000, func() { dst = s.Sign(dst[:0], &sc, m) }); n > 0 {
 			t.Errorf("%s: %v allocations per signature, the budget is 0", name, n)
 		}
@@ -378,7 +383,7 @@ func FuzzVerify(f *testing.F) {
 	now := time.Unix(vectorUnix, 0)
 	f.Fuzz(func(t *testing.T, id, ts, sig, body, hub string) {
 		get := func(name string) string {
-			return map[string]string{HeaderID: id, HeaderTimestamp: ts, HeaderSignature: sig, gitHubLower: hub}[name]
+			return map[string]string{HeaderID: id, HeaderTimestamp: ts, HeaderSignature: sig, strings.ToLower(HeaderGitHub): hub}[name]
 		}
 		for _, s := range signers {
 			if s.Verify(get, []byte(body), now) == nil {
