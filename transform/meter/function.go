@@ -52,6 +52,9 @@ type function struct {
 	slots    slots
 	locals   uint32 // parameters included
 	declared uint32 // locals that the body declares
+	blocks   uint64
+	loops    uint64
+	targets  uint64
 	groups   uint32
 	groupsAt int
 	bodyAt   int
@@ -74,6 +77,7 @@ type slots struct {
 func (f *function) rewrite(dst []byte, r *reader, params int) []byte {
 	f.edits, f.regions, f.frames = f.edits[:0], f.regions[:0], f.frames[:0]
 	f.calls, f.bulk = false, false
+	f.blocks, f.loops, f.targets = 0, 0, 0
 	f.readLocals(r, params)
 	f.openRegion(r)
 	f.frames = append(f.frames, frame{op: opBlock})
@@ -173,6 +177,14 @@ func (f *function) openBlock(r *reader, op byte) {
 		r.fail(ErrInvalid, "block type %d of %d", t, len(f.m.types))
 	} else if t == -0x1c || t == -0x1d || t == -0x17 {
 		r.fail(ErrUnsupported, "typed references and exceptions are not supported (block type)")
+	}
+	f.blocks++
+	if op == opLoop {
+		f.loops++
+	}
+	locals := uint64(f.locals) + 1
+	if f.blocks > maxBlocks || f.blocks*locals > maxBlockLocals || f.loops*locals > maxLoopLocals {
+		r.fail(ErrUnsupported, "a function with %d blocks, %d of them loops, and %d locals is too large to compile", f.blocks, f.loops, f.locals)
 	}
 	id := f.frames[len(f.frames)-1].region
 	switch op {

@@ -124,7 +124,7 @@ func localsChecked(m *Module) bool {
 	for n := r.count(); n > 0 && r.err == nil; n-- {
 		body := &reader{b: r.bytes(r.u32())}
 		f.readLocals(body, 0)
-		if body.err != nil {
+		if body.err != nil || body.left() > maxFunctionBody {
 			return false
 		}
 	}

@@ -84,7 +84,11 @@ func (f *function) immediate(r *reader, op byte) {
 		r.u32()
 		f.tables = true
 	case op == opBrTable:
-		for n := r.count(); n > 0 && r.err == nil; n-- {
+		n := r.count()
+		if f.targets += uint64(n); f.targets > maxTargets {
+			r.fail(ErrUnsupported, "a function whose br_tables have more than %d entries", maxTargets)
+		}
+		for ; n > 0 && r.err == nil; n-- {
 			r.u32()
 		}
 		r.u32()

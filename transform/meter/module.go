@@ -54,11 +54,17 @@ const (
 	StartExport  = prefix + "start" // the original start function, if there was one
 )
 
-// Caps on the shape of a module: an engine spends memory and time on these that the module's size does not show.
+// Caps on the shape of a module. The engine cannot be interrupted inside a function, and the time and memory it spends on one grow faster
+// than the function: 30 kB of nested loops take longer than anybody would wait. Each cap alone is worth about three seconds at most;
+// what compilers make stays far below (a large Go function: 20 locals, 800 blocks, 3 loops, 30 kB).
 const (
-	maxLocals       = 50_000
+	maxLocals       = 2_000
+	maxBlocks       = 10_000
+	maxBlockLocals  = 3_000_000 // blocks times locals of a function
+	maxLoopLocals   = 256_000   // loops times locals of a function
+	maxTargets      = 32_000    // entries of the br_tables of a function
+	maxFunctionBody = 512 << 10
 	maxSignature    = 1_000
-	maxFunctionBody = 2 << 20
 	maxTables       = 16
 )
 

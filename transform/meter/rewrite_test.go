@@ -206,6 +206,33 @@ func TestNamesInTraces(t *testing.T) {
 	}
 }
 
+// TestCompileBombs: small functions on which the engine would spend minutes and gigabytes.
+func TestCompileBombs(t *testing.T) {
+	for name, build := range map[string]func(m *wb.Module){
+		"nested blocks": func(m *wb.Module) {
+			m.Func("", "", "", slices.Repeat(wb.Op(2, 0x40), 50_000), slices.Repeat(wb.Op(0x0b), 50_000))
+		},
+		"nested loops": func(m *wb.Module) {
+			m.Func("", "", "", slices.Repeat(wb.Op(3, 0x40), 11_000), slices.Repeat(wb.Op(0x0b), 11_000))
+		},
+		"locals": func(m *wb.Module) { m.Func("", "", strings.Repeat("i", 2001)) },
+		"loops and locals": func(m *wb.Module) {
+			m.Func("", "", strings.Repeat("i", 2000), slices.Repeat(wb.Op(3, 0x40, 0x0b), 200))
+		},
+		"blocks and locals": func(m *wb.Module) {
+			m.Func("", "", strings.Repeat("i", 1000), slices.Repeat(wb.Op(2, 0x40, 0x0b), 5000))
+		},
+		"branches": func(m *wb.Module) { m.Func("", "", "", wb.I32(0), wb.Op(0x0e), wb.U32(50_000), make([]byte, 50_001)) },
+		"size":     func(m *wb.Module) { m.Func("", "", "", slices.Repeat(wb.Op(0x01), 600_000)) },
+	} {
+		m := wb.New()
+		build(m)
+		if _, _, err := rewrite(m.Bytes(), Options{}); !errors.Is(err, ErrUnsupported) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestBombs: counts and sizes that an engine would allocate for.
 func TestBombs(t *testing.T) {
 	huge := []byte{0xff, 0xff, 0xff, 0xff, 0x0f}

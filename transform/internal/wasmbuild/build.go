@@ -69,12 +69,16 @@ func Loop(body ...[]byte) []byte { return Cat(Op(0x03, 0x40), Cat(body...), Op(0
 func vec(items [][]byte) []byte { return Cat(U32(uint32(len(items))), Cat(items...)) }
 func str(s string) []byte       { return append(U32(uint32(len(s))), s...) }
 
+func valueType(letter rune) byte {
+	return map[rune]byte{'i': 0x7f, 'I': 0x7e, 'f': 0x7d, 'F': 0x7c, 'v': 0x7b, 'r': 0x70, 'e': 0x6f}[letter]
+}
+
 func letters(s string) []byte {
-	var b []byte
-	for _, c := range s {
-		b = append(b, map[rune]byte{'i': 0x7f, 'I': 0x7e, 'f': 0x7d, 'F': 0x7c, 'v': 0x7b, 'r': 0x70, 'e': 0x6f}[c])
+	b := U32(uint32(len(s)))
+	for _, l := range s {
+		b = append(b, valueType(l))
 	}
-	return append(U32(uint32(len(b))), b...)
+	return b
 }
 
 // Type returns the index of a signature, written with a letter per value: i I f F for numbers, v for a vector, r and e for references.
@@ -105,8 +109,8 @@ func (m *Module) ImportRaw(module, name string, desc ...byte) {
 func (m *Module) Func(params, results, locals string, code ...[]byte) uint32 {
 	m.funcs = append(m.funcs, U32(m.Type(params, results)))
 	var ls [][]byte
-	for _, c := range letters(locals)[1:] {
-		ls = append(ls, Op(1, c))
+	for _, l := range locals {
+		ls = append(ls, Op(1, valueType(l)))
 	}
 	body := Cat(vec(ls), Cat(code...), Op(0x0b))
 	m.codes = append(m.codes, Cat(U32(uint32(len(body))), body))
@@ -135,8 +139,7 @@ func (m *Module) Global(typ byte, mutable bool, init ...byte) uint32 {
 	if mutable {
 		mut = 1
 	}
-	t := letters(string(typ))[1]
-	m.globals = append(m.globals, Cat(Op(t, mut), init, Op(0x0b)))
+	m.globals = append(m.globals, Cat(Op(valueType(rune(typ)), mut), init, Op(0x0b)))
 	return uint32(len(m.globals)) - 1
 }
 
