@@ -38,7 +38,7 @@ func TestWrongUsageExitsWith2(t *testing.T) {
 		{"missing argument", []string{"deliveries", "show"}, "1 arg"},
 		{"group alone", []string{"deliveries"}, "ls, retry, show"},
 		{"unknown subcommand", []string{"deliveries", "shwo"}, `unknown command "shwo"`},
-		{"missing required flag", []string{"sign", "--secret", secret}, `"data"`},
+		{"missing required flag", []string{"sign", "--secret", secret}, "--data"},
 		{"log level", []string{"--log-level", "loud", "version"}, "loud"},
 		{"log format", []string{"--log-format", "xml", "version"}, "xml"},
 		{"address", []string{"send", "--url", "127.0.0.1:8080"}, "--url"},

@@ -72,3 +72,65 @@ func TestSignThenVerify(t *testing.T) {
 		t.Errorf("code %d: %s", code, stderr)
 	}
 }
+
+// TestSignThenVerifyEveryScheme signs and verifies with each scheme and its options, the asymmetric ones with the public key.
+func TestSignThenVerifyEveryScheme(t *testing.T) {
+	const private = "whsk_nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2DXWpgBgrEKt9VL/tPJZAc6DuFy89qmIyWvAhpo9wdRGg=="
+	code, public, stderr := runCommand(t, "", "sign", "--public", "--secret", private)
+	if code != exitOK || public != "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n" {
+		t.Fatalf("public key: code %d, %q %q", code, public, stderr)
+	}
+	public = strings.TrimSpace(public)
+	for name, tt := range map[string]struct {
+		sign, verify string
+		scheme       []string
+	}{
+		"standard":         {standardSecret, standardSecret, nil},
+		"standard-ed25519": {private, public, []string{"--scheme", "standard-ed25519"}},
+		"github":           {gitHubSecret, gitHubSecret, []string{"--scheme", "github"}},
+		"stripe":           {"s", "s", []string{"--scheme", "stripe"}},
+		"shopify":          {"s", "s", []string{"--scheme", "shopify"}},
+		"hmac":             {"s", "s", []string{"--scheme", "hmac", "--signature-header", "X-S", "--hash", "sha512", "--encoding", "base64", "--prefix", "v0=", "--content", "{id}:{timestamp}:{body}", "--timestamp-header", "X-T"}},
+		"rfc9421, hmac":    {standardSecret, standardSecret, []string{"--scheme", "rfc9421", "--url", "https://a.example/x", "--key-id", "k"}},
+		"rfc9421, ed25519": {private, public, []string{"--scheme", "rfc9421", "--url", "https://a.example/x", "--method", "PUT", "--algorithm", "ed25519"}},
+	} {
+		with := func(command, secret string, more ...string) []string {
+			return append(append([]string{command, "--secret", secret, "--data", "body"}, tt.scheme...), more...)
+		}
+		code, headers, stderr := runCommand(t, "", with("sign", tt.sign)...)
+		if code != exitOK || !strings.HasPrefix(headers, "webhook-id: we_") || strings.Count(headers, "webhook-timestamp: ") != 1 {
+			t.Errorf("%s: code %d, %q %q", name, code, headers, stderr)
+			continue
+		}
+		var lines []string
+		for line := range strings.Lines(headers) {
+			lines = append(lines, "-H", strings.TrimSpace(line))
+		}
+		if code, _, stderr := runCommand(t, "", with("verify", tt.verify, lines...)...); code != exitOK {
+			t.Errorf("%s: code %d: %s", name, code, stderr)
+		}
+		if code, _, _ := runCommand(t, "", with("verify", tt.verify, append(lines, "--data", "Body")...)...); code != exitFailure {
+			t.Errorf("%s: a changed body: code %d", name, code)
+		}
+	}
+}
+
+func TestSignUsage(t *testing.T) {
+	for name, tt := range map[string]struct {
+		args []string
+		want string
+	}{
+		"no body":            {[]string{"sign", "--secret", "s", "--scheme", "github"}, "--data is missing"},
+		"no secret":          {[]string{"sign", "--data", "x"}, "nothing to sign with"},
+		"scheme none":        {[]string{"sign", "--data", "x", "--secret", "s", "--scheme", "none"}, "nothing to sign with"},
+		"rfc9421 without":    {[]string{"sign", "--data", "x", "--secret", standardSecret, "--scheme", "rfc9421"}, "--url is missing"},
+		"hmac without":       {[]string{"sign", "--data", "x", "--secret", "s", "--scheme", "hmac"}, "header is missing"},
+		"public key signs":   {[]string{"sign", "--data", "x", "--secret", "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=", "--scheme", "standard-ed25519"}, "public key"},
+		"public of a shared": {[]string{"sign", "--public", "--secret", standardSecret}, "not an Ed25519 key"},
+	} {
+		code, _, stderr := runCommand(t, "", tt.args...)
+		if code != exitUsage || !strings.Contains(stderr, tt.want) {
+			t.Errorf("%s: code %d, %q", name, code, stderr)
+		}
+	}
+}

@@ -213,7 +213,7 @@ func (c *Config) checkCredentials(path string, a *Authorization) {
 	seen := unique{config: c, what: "header", fold: true}
 	for i, h := range a.Headers {
 		at := fmt.Sprintf("%s.headers[%d].name", path, i)
-		c.checkHeaderName(at, h.Name, "")
+		c.checkHeaderName(at, h.Name, nil)
 		seen.add(at, h.Name)
 	}
 }

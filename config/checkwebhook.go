@@ -23,6 +23,7 @@ func (c *Config) checkWebhook(path string, w *Webhook) {
 	if w.URL != "" {
 		c.checkURL(path+".url", w.URL, true)
 	}
+	c.checkSigning(path+".signing", &w.Signing)
 	c.checkHeaders(path, w)
 	if w.Authorization != "" {
 		c.checkUseOfAuthorization(path, w)
@@ -52,7 +53,7 @@ func (c *Config) checkHeaders(path string, w *Webhook) {
 	seen := unique{config: c, what: "header", fold: true}
 	for _, h := range w.Headers {
 		at := join(path+".headers", h.Name)
-		c.checkHeaderName(at, h.Name, w.Signing.Scheme)
+		c.checkHeaderName(at, h.Name, &w.Signing)
 		seen.add(at, h.Name)
 		if !validHeaderValue(h.Value) {
 			c.fault(at, "contains a line break: a header value is one line")
@@ -82,6 +83,7 @@ func (c *Config) checkUseOfAuthorization(path string, w *Webhook) {
 			sets = append(sets, h.Name)
 		}
 	}
+	c.checkSigningAndAuthorization(path+".signing", &w.Signing, a.Name, sets)
 	for _, h := range w.Headers {
 		if slices.ContainsFunc(sets, func(s string) bool { return strings.EqualFold(s, h.Name) }) {
 			c.fault(join(path+".headers", h.Name), "header %s is set by authorization %q too: remove one of them", h.Name, clip(a.Name))

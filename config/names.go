@@ -93,13 +93,11 @@ func (c *Config) checkCatalogue(path, pattern string, linked bool) {
 // reservedHeaders belong to HTTP itself or to the relay. A name that ends in - stands for all that begin with it.
 var reservedHeaders = []string{
 	"host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade", "expect", "proxy-",
+	"webhook-",
 }
 
-// signatureHeaders are reserved while the scheme is on.
-var signatureHeaders = map[string][]string{"standard": {"webhook-"}, "github": {"webhook-", "x-hub-signature-256"}}
-
-// checkHeaderName checks the name of a header that goes out; scheme is that of the webhook, "" when there is none.
-func (c *Config) checkHeaderName(path, name, scheme string) {
+// checkHeaderName checks the name of a header that goes out; signing is that of the webhook, nil when there is none.
+func (c *Config) checkHeaderName(path, name string, signing *Signing) {
 	if name == "" {
 		return
 	}
@@ -115,8 +113,8 @@ func (c *Config) checkHeaderName(path, name, scheme string) {
 	}
 	if slices.ContainsFunc(reservedHeaders, is) {
 		c.fault(path, "header %s is reserved: the relay sets it itself", name)
-	} else if slices.ContainsFunc(signatureHeaders[scheme], is) {
-		c.fault(path, "header %s is reserved for the signature: choose another name, or signing: { scheme: none }", name)
+	} else if signing != nil && slices.ContainsFunc(signing.headers(), is) {
+		c.fault(path, "header %s is reserved for the signature: choose another name, or another signing.scheme", name)
 	}
 }
 

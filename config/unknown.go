@@ -12,24 +12,19 @@ import (
 // later lists what belongs to the config but is not built yet: keys, and values of keys behind an equals sign. Whoever uses one gets
 // told so, instead of a suggestion that makes no sense.
 var later = map[string]bool{
-	"history":                                    true,
-	"alerts":                                     true,
-	"sources":                                    true,
-	"event_types[].schema":                       true,
-	"policy.lock_endpoint":                       true,
-	"queue.backend=jetstream":                    true,
-	"authorizations[].type=oauth2":               true,
-	"authorizations[].type=mtls":                 true,
-	"webhooks[].rate_limit":                      true,
-	"webhooks[].ordering":                        true,
-	"webhooks[].error_recipients":                true,
-	"webhooks[].log":                             true,
-	"webhooks[].signing.scheme=hmac":             true,
-	"webhooks[].signing.scheme=rfc9421":          true,
-	"webhooks[].signing.scheme=shopify":          true,
-	"webhooks[].signing.scheme=standard-ed25519": true,
-	"webhooks[].signing.scheme=stripe":           true,
-	"webhooks[].transform[].plugin":              true,
+	"history":                       true,
+	"alerts":                        true,
+	"sources":                       true,
+	"event_types[].schema":          true,
+	"policy.lock_endpoint":          true,
+	"queue.backend=jetstream":       true,
+	"authorizations[].type=oauth2":  true,
+	"authorizations[].type=mtls":    true,
+	"webhooks[].rate_limit":         true,
+	"webhooks[].ordering":           true,
+	"webhooks[].error_recipients":   true,
+	"webhooks[].log":                true,
+	"webhooks[].transform[].plugin": true,
 }
 
 var position = regexp.MustCompile(`\[\d+\]`)

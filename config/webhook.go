@@ -22,11 +22,6 @@ type Webhook struct {
 	Status        string      `yaml:"status" jsonschema:"enum=draft,enum=active,enum=paused" jsonschema_description:"Only an active webhook gets events."`
 }
 
-// Signing says how requests are signed.
-type Signing struct {
-	Scheme string `yaml:"scheme" jsonschema:"enum=standard,enum=github,enum=none" jsonschema_description:"standard: the headers of Standard Webhooks. github: X-Hub-Signature-256."`
-}
-
 // Transform is one WASM module of a webhook's chain.
 type Transform struct {
 	Wasm    Path     `yaml:"wasm" jsonschema:"required" jsonschema_description:"The module's file."`

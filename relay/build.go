@@ -45,7 +45,7 @@ type builder struct {
 	cfg      *config.Config
 	host     *transform.Host
 	metrics  *metrics.Metrics // nil while only checking
-	secret   func(id event.WebhookID, name string) (string, error)
+	secret   func(id event.WebhookID, name string, spec sign.Spec) (string, error)
 	disabled map[event.WebhookID]string
 	auths    map[string]*webhooks.Authorization
 	out      *built
@@ -59,7 +59,7 @@ func Check(ctx context.Context, c *config.Config) config.Problems {
 		return config.Problems{{Message: err.Error()}}
 	}
 	defer host.Close(ctx)
-	b := &builder{cfg: c, host: host, secret: func(event.WebhookID, string) (string, error) { return sign.NewSecret(), nil }}
+	b := &builder{cfg: c, host: host, secret: func(_ event.WebhookID, _ string, spec sign.Spec) (string, error) { return spec.NewSecret(), nil }}
 	out, problems := b.build(ctx)
 	if out != nil {
 		out.close(ctx)
@@ -244,20 +244,22 @@ func hostOf(text string) (hostport string, tls bool, err error) {
 }
 
 func (b *builder) signer(w *webhooks.Webhook, c *config.Webhook, path string) {
-	secrets := make([]string, len(c.Secret))
-	for i, s := range c.Secret {
-		secrets[i] = s.Reveal()
-	}
-	if len(secrets) == 0 && w.Scheme != "none" {
-		s, err := b.secret(w.ID, w.Name)
+	s := &c.Signing
+	spec := sign.Spec{Scheme: s.Scheme, Secrets: c.Secret.Reveal(), Algorithm: s.Algorithm, KeyIDs: s.KeyIDs,
+		HMAC: sign.HMACOptions{Hash: s.Hash, Encoding: s.Encoding, Header: s.Header, Prefix: s.Prefix, Content: s.Content, TimestampHeader: s.TimestampHeader}}
+	if len(spec.Secrets) == 0 && w.Scheme != sign.None {
+		secret, err := b.secret(w.ID, w.Name, spec)
 		if err != nil {
 			b.problem(path, err)
 			return
 		}
-		secrets = []string{s}
+		spec.Secrets = []string{secret}
 	}
 	var err error
-	if w.Signer, err = sign.New(w.Scheme, secrets); err != nil {
+	var option *sign.OptionError
+	if w.Signer, err = sign.Build(spec); errors.As(err, &option) {
+		b.problem(path+".signing."+option.Option, errors.New(option.Msg))
+	} else if err != nil {
 		b.problem(path+".secret", err)
 	}
 }

@@ -11,15 +11,18 @@ import (
 
 	"edgerelay/config"
 	"edgerelay/relay/event"
+	"edgerelay/relay/sign"
 	"edgerelay/relay/webhooks"
 )
 
 // build compiles a configuration's webhooks.
 func (r *Relay) build(ctx context.Context, c *config.Config) (*built, error) {
 	r.enable(ctx, c)
-	b := &builder{cfg: c, host: r.host, metrics: r.metrics, disabled: r.disabled, secret: func(id event.WebhookID, name string) (string, error) {
-		secret, path, fresh, err := keptSecret(string(r.cfg.DataDir), id)
-		if fresh {
+	b := &builder{cfg: c, host: r.host, metrics: r.metrics, disabled: r.disabled, secret: func(id event.WebhookID, name string, spec sign.Spec) (string, error) {
+		secret, path, fresh, err := keptSecret(string(r.cfg.DataDir), id, spec)
+		if fresh && spec.Asymmetric() {
+			r.log.Info("a signing key was generated; its receiver needs the public half", "webhook", name, "file", path+publicSuffix)
+		} else if fresh {
 			r.log.Info("a signing secret was generated; its receiver needs it", "webhook", name, "file", path)
 		}
 		return secret, err

@@ -1,0 +1,69 @@
+package relay
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"edgerelay/config"
+	"edgerelay/relay/event"
+	"edgerelay/relay/sign"
+)
+
+// Each kind of secret is made once and then kept; the public half of a private key lies beside it, and is there again if it was removed.
+func TestKeptSecretOfEachKind(t *testing.T) {
+	dir := t.TempDir()
+	id := event.NamedWebhookID("t", "w")
+	seen := map[string]bool{}
+	for _, spec := range []sign.Spec{{Scheme: sign.Standard}, {Scheme: sign.StandardEd25519}} {
+		secret, path, fresh, err := keptSecret(dir, id, spec)
+		if err != nil || !fresh || seen[secret] {
+			t.Fatalf("%s: %v, fresh %v", spec.Scheme, err, fresh)
+		}
+		seen[secret] = true
+		if _, err := sign.New(spec.Scheme, []string{secret}); err != nil {
+			t.Errorf("%s: %v", spec.Scheme, err)
+		}
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, mode %v", spec.Scheme, err, info.Mode())
+		}
+		os.Remove(path + publicSuffix)
+		again, _, fresh, err := keptSecret(dir, id, spec)
+		if err != nil || fresh || again != secret {
+			t.Errorf("%s: not kept: %v, fresh %v", spec.Scheme, err, fresh)
+		}
+		public, err := os.ReadFile(path + publicSuffix)
+		if !spec.Asymmetric() {
+			if err == nil {
+				t.Errorf("%s: a public key of a shared secret", spec.Scheme)
+			}
+			continue
+		}
+		if want, _ := sign.PublicKey(secret); err != nil || strings.TrimSpace(string(public)) != want {
+			t.Errorf("%s: public key %q, %v", spec.Scheme, public, err)
+		}
+	}
+}
+
+// TestCheckLocatesSigningMistakes: what only the signing code can judge is reported where it is written.
+func TestCheckLocatesSigningMistakes(t *testing.T) {
+	for name, tt := range map[string]struct{ signing, secret, want string }{
+		"content without body":    {`{ scheme: hmac, header: X-Sig, content: "{id}" }`, "s", `7:54: webhooks[0].signing.content: must have {body} in it, once`},
+		"no header":               {`{ scheme: hmac }`, "s", `7:14: webhooks[0].signing.header: is missing: the scheme hmac needs the name of the signature's header`},
+		"key of the wrong kind":   {`{ scheme: standard-ed25519 }`, "s", `6:13: webhooks[0].secret: signing scheme "standard-ed25519": secret 1: this is not an Ed25519 key: it must begin with whsk_`},
+		"more key ids than keys":  {`{ scheme: rfc9421, key_ids: [a, b] }`, sign.NewSecret(), `7:42: webhooks[0].signing.key_ids: has 2 ids for 1 secrets`},
+		"nothing wrong":           {`{ scheme: stripe }`, "s", ""},
+		"a generated private key": {`{ scheme: rfc9421, algorithm: ed25519 }`, `""`, ""},
+	} {
+		text := "data_dir: " + t.TempDir() + "\nwebhooks:\n  - name: w\n    events: [x]\n    url: https://a.example/\n    secret: " + tt.secret + "\n    signing: " + tt.signing + "\n"
+		c, err := config.Parse(filepath.Join(t.TempDir(), "c.yaml"), []byte(text))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		problems := Check(t.Context(), c)
+		if tt.want == "" && len(problems) > 0 || tt.want != "" && (len(problems) != 1 || !strings.HasSuffix(problems.Error(), tt.want)) {
+			t.Errorf("%s: got %v", name, problems)
+		}
+	}
+}
