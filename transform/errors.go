@@ -42,7 +42,7 @@ func Kinds() []Kind {
 // Permanent reports whether the same event would fail in the same way again: a retry is pointless.
 func (k Kind) Permanent() bool {
 	switch k {
-	case KindTimeout, KindBusy, KindQuarantined, KindClosed:
+	case KindInit, KindTimeout, KindBusy, KindQuarantined, KindClosed: // the event has no part in it
 		return false
 	}
 	return true

@@ -102,6 +102,9 @@ func (p *Pool) Run(ctx context.Context, meta *Meta, input []byte, out *Result) e
 	}
 	in, e := p.acquire(ctx)
 	if e != nil {
+		if e.Kind == KindInit && ctx.Err() == nil {
+			p.strike(e)
+		}
 		return p.failed(e)
 	}
 	c := p.module.counters

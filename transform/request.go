@@ -147,14 +147,17 @@ func isPath(b []byte) bool {
 			return false
 		}
 	}
-	for segment := range bytes.SplitSeq(b[1:], []byte("/")) {
-		dots := bytes.ReplaceAll(bytes.ToLower(segment), []byte("%2e"), []byte("."))
-		if string(dots) == "." || string(dots) == ".." {
+	plain := undot.Replace(strings.ToLower(string(b)))
+	for segment := range strings.SplitSeq(plain, "/") {
+		if segment == "." || segment == ".." {
 			return false
 		}
 	}
 	return true
 }
+
+// undot writes escaped dots and slashes as what some servers take them for.
+var undot = strings.NewReplacer("%2e", ".", "%2f", "/", "%5c", "/")
 
 func isHex(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
