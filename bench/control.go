@@ -44,16 +44,14 @@ func ServeSink(in io.Reader, out io.Writer) error {
 	return nil
 }
 
-// Start starts a new sink and stops the one before it. The reply is its address.
+// Start starts the sink, or resets it: the address stays the same. The reply is the address.
 func (s *SinkService) Start(o SinkOptions, addr *string) (err error) {
 	if s.sink != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		if err := s.sink.Close(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-			return err
-		}
+		err = s.sink.Reset(o)
+	} else {
+		s.sink, err = StartSink(o)
 	}
-	if s.sink, err = StartSink(o); err != nil {
+	if err != nil {
 		return err
 	}
 	*addr = s.sink.Addr()
@@ -107,7 +105,7 @@ type RemoteSink struct {
 	Hooks   int
 }
 
-// StartRemoteSink starts a child process (command must end in ServeSink on its standard input and output) without a sink yet: see Restart.
+// StartRemoteSink starts a child process (command must end in ServeSink on its standard input and output) without a sink yet: see Fresh.
 func StartRemoteSink(command []string) (*RemoteSink, error) {
 	in, out, err := pipes()
 	if err != nil {
@@ -147,8 +145,8 @@ type stdioPair struct {
 	io.WriteCloser
 }
 
-// Restart replaces the sink by a fresh one.
-func (r *RemoteSink) Restart(o SinkOptions) error {
+// Fresh starts the sink, or makes it forget everything.
+func (r *RemoteSink) Fresh(o SinkOptions) error {
 	r.Hooks = max(o.Hooks, 1)
 	return r.client.Call("Sink.Start", o, &r.Addr)
 }

@@ -16,8 +16,7 @@ type Bench struct {
 	Size        int // of an event's body, bytes
 	Rounds      int // each scenario is run so often, its limits in between
 	Limits      bool
-	Sample      int    // see SinkOptions
-	Seed        uint64 // of the filling of the bodies
+	Sample      int // see SinkOptions
 
 	Relay      RelaySettings
 	Target     *Target // drive this instead of a relay of our own
@@ -25,7 +24,8 @@ type Bench struct {
 	Secret     string  // of the target's signatures; "" = not checked; only with Target
 	NoSink     bool    // Target does not lead to our sink: only acceptance is measured
 	Pending    int64   // events of the scenario backlog
-	Quick      bool    // a smoke run: sizes that need many events are cut down
+	Quick      bool    // a smoke run: what needs many webhooks or many runs is cut down
+	Guests     []Guest // WASM modules for the scenario transform
 
 	CPUProfile string // of the relay: the file's name; of several runs the last one's stays
 
@@ -39,4 +39,10 @@ type RelaySettings struct {
 	Durability  string
 	Concurrency int      // of each webhook
 	Extra       []string // more config files
+}
+
+// Guest is a WASM module that the scenario transform puts into the way of the events.
+type Guest struct {
+	Name string
+	WASM []byte
 }

@@ -31,12 +31,12 @@ type relayChild struct {
 	ingress, admin string // host:port
 }
 
-// writeConfig generates the configuration in dir.
-func writeConfig(dir string, s RelaySettings, hooks []webhook) (file string, err error) {
+// writeConfig generates the configuration in dir; ingress is where producers are listened to.
+func writeConfig(dir, ingress string, s RelaySettings, hooks []webhook) (file string, err error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "version: 1\ndata_dir: %s\n", strconv.Quote(filepath.Join(dir, "data")))
 	b.WriteString("log: { level: warn, format: text }\n")
-	b.WriteString("ingress: { listen: '127.0.0.1:0', max_body: 1MiB }\n")
+	fmt.Fprintf(&b, "ingress: { listen: '%s', max_body: 1MiB }\n", ingress)
 	fmt.Fprintf(&b, "admin: { listen: '127.0.0.1:0', tokens: [{ name: bench, token: %s, tenants: ['*'], role: admin }] }\n", benchAdminToken)
 	fmt.Fprintf(&b, "queue: { durability: %s }\n", s.Durability)
 	b.WriteString("sender: { allow_private_networks: [127.0.0.0/8], max_in_flight: 4096, timeout: 10s }\n")

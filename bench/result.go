@@ -31,10 +31,13 @@ type Result struct {
 	Accept   Percentiles `json:"accept_latency"`     // from sending an event (open loop: from when it was due) to its 2xx
 	EndToEnd Percentiles `json:"end_to_end_latency"` // from the same moment to its first delivery
 
-	Processes map[string]ProcessUse `json:"processes,omitempty"`
-	Figures   []Figure              `json:"figures,omitempty"`
-	Ratios    []Ratio               `json:"ratios,omitempty"`
-	Samples   []Sample              `json:"samples,omitempty"`
+	Processes   map[string]ProcessUse `json:"processes,omitempty"`
+	OtherCores  float64               `json:"other_cores"`  // how many cores everything else on the machine kept busy meanwhile (the kernel's threads too)
+	StolenCores float64               `json:"stolen_cores"` // what the host of a virtual machine took away
+
+	Figures []Figure `json:"figures,omitempty"`
+	Ratios  []Ratio  `json:"ratios,omitempty"`
+	Samples []Sample `json:"samples,omitempty"`
 }
 
 // Verdict is what the ledgers and the sink's checks have shown, over the whole run with its warming up.
@@ -129,19 +132,18 @@ type Sample struct {
 
 // Report is everything that one call of the bench has measured.
 type Report struct {
+	Broken      []string    `json:"broken"` // every run with a lost event or a bad delivery, in words
 	Environment Environment `json:"environment"`
 	Started     time.Time   `json:"started"`
 	Results     []*Result   `json:"results"`
 }
 
-// Broken returns the results with a broken promise.
-func (r *Report) Broken() (bad []*Result) {
-	for _, x := range r.Results {
-		if x.Verdict.Bad() {
-			bad = append(bad, x)
-		}
+// add takes a result into the report.
+func (r *Report) add(x *Result) {
+	r.Results = append(r.Results, x)
+	if x.Verdict.Bad() {
+		r.Broken = append(r.Broken, x.broken())
 	}
-	return bad
 }
 
 // Row is a Result for people: of several rounds the one in the middle, and how far the others are from it.

@@ -16,9 +16,9 @@ type run struct {
 	events      int64   // > 0: the load ends with so many, and there is no warming up
 	duration    time.Duration
 	warmup      time.Duration
-	hooks       []int  // each event is expected at each of these
-	delivers    string // the process whose CPU is divided by the events: relay or forwarder
-	noDrain     bool   // the deliveries are not waited for: the scenario does that itself
+	hooks       []int         // each event is expected at each of these
+	noDrain     bool          // the deliveries are not waited for: the scenario does that itself
+	patience    time.Duration // 0 = patience
 	config      map[string]any
 	during      func(ctx context.Context, g *Generator) error // beside the load, from the start of the measured time; nil = nothing
 }
@@ -32,10 +32,10 @@ func (s *Session) measure(ctx context.Context, r run) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.judge(ctx, res, r, g); err != nil {
+	if err := s.judge(res, r.hooks, g); err != nil {
 		return nil, err
 	}
-	s.Report.Results = append(s.Report.Results, res)
+	s.Report.add(res)
 	s.progress.line("%s", res.line())
 	return res, nil
 }
@@ -49,7 +49,7 @@ func (s *Session) load(ctx context.Context, r run) (*Result, *Generator, error) 
 	res := &Result{Scenario: s.scenario, Name: r.name, Round: s.round, Limit: r.limit, Config: r.config}
 	m := s.startSampler(res, g)
 	defer m.stop()
-	m.phase("warm up")
+	m.phase(phaseWarmup)
 	g.Start()
 	stop := func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -64,7 +64,7 @@ func (s *Session) load(ctx context.Context, r run) (*Result, *Generator, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	m.phase("load")
+	m.phase(phaseLoad)
 	if err := s.underLoad(ctx, r, g); err != nil {
 		return nil, nil, err
 	}
@@ -73,10 +73,10 @@ func (s *Session) load(ctx context.Context, r run) (*Result, *Generator, error) 
 		return nil, nil, err
 	}
 	stop()
-	m.phase("drain")
+	m.phase(phaseDrain)
 	end := till
 	if !r.noDrain && !s.NoSink {
-		if err := s.drain(ctx, g, r.hooks); err != nil {
+		if err := s.drain(ctx, g, r.hooks, r.patience); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -113,20 +113,34 @@ func (s *Session) underLoad(ctx context.Context, r run, g *Generator) error {
 
 // moment is every counter at one time.
 type moment struct {
-	at    time.Time
-	sent  Sent
-	sink  SinkCounts
-	usage map[string]Usage
+	at      time.Time
+	sent    Sent
+	sink    SinkCounts
+	usage   map[string]Usage
+	machine machine
+}
+
+// delivered is the number of first deliveries to these hooks.
+func (m moment) delivered(hooks []int) (n int64) {
+	for _, h := range hooks {
+		if h < len(m.sink.Hooks) {
+			n += m.sink.Hooks[h]
+		}
+	}
+	return n
 }
 
 func (s *Session) take(g *Generator) (m moment, err error) {
 	m.sink, err = s.sink.Counts()
-	m.at, m.sent, m.usage = time.Now(), g.Sent(), s.usage()
+	m.at, m.sent, m.usage, m.machine = time.Now(), g.Sent(), s.usage(), machineUse()
 	return m, err
 }
 
 // drain waits until every event that was answered with 2xx has arrived at every hook, or nothing has arrived for a while.
-func (s *Session) drain(ctx context.Context, g *Generator, hooks []int) error {
+func (s *Session) drain(ctx context.Context, g *Generator, hooks []int, most time.Duration) error {
+	if most == 0 {
+		most = patience
+	}
 	ledger := g.Ledger()
 	want := ledger.Count() * int64(len(hooks))
 	var last int64 = -1
@@ -146,7 +160,7 @@ func (s *Session) drain(ctx context.Context, g *Generator, hooks []int) error {
 			}
 			compared = time.Now()
 		}
-		if time.Since(since) > patience {
+		if time.Since(since) > most {
 			return nil
 		}
 		if err := sleep(ctx, 10*time.Millisecond); err != nil {
@@ -171,17 +185,21 @@ func (s *Session) lost(promised Ledger, hooks []int) (n int64, err error) {
 func (s *Session) fill(res *Result, r run, g *Generator, from, till, end moment) error {
 	res.Seconds = till.at.Sub(from.at).Seconds()
 	res.Accepted = till.sent.Accepted - from.sent.Accepted
-	res.Delivered = end.sink.Distinct - from.sink.Distinct
+	res.Delivered = end.delivered(r.hooks) - from.delivered(r.hooks)
 	res.PerSecond.Accepted = float64(res.Accepted) / res.Seconds
-	res.PerSecond.Delivered = float64(till.sink.Distinct-from.sink.Distinct) / res.Seconds
+	res.PerSecond.Delivered = float64(till.delivered(r.hooks)-from.delivered(r.hooks)) / res.Seconds
 	res.PerSecond.EndToEnd = res.PerSecond.Accepted
-	if !s.NoSink {
-		last := max(end.sink.Last, till.at.UnixMicro())
-		if r.events > 0 { // the load's own end is of no meaning: it is the deliveries that count
-			last = max(end.sink.Last, from.at.UnixMicro()+1)
+	switch {
+	case s.NoSink:
+	case r.noDrain:
+		res.PerSecond.EndToEnd = res.PerSecond.Delivered
+	default:
+		last := time.UnixMicro(end.sink.Last)
+		if r.events == 0 && last.Before(till.at) {
+			last = till.at
 		}
-		res.DrainSeconds = max(0, time.UnixMicro(last).Sub(till.at).Seconds())
-		res.PerSecond.EndToEnd = float64(res.Delivered) / time.UnixMicro(last).Sub(from.at).Seconds()
+		res.DrainSeconds = max(0, last.Sub(till.at).Seconds())
+		res.PerSecond.EndToEnd = float64(res.Delivered) / max(last.Sub(from.at).Seconds(), 1e-6)
 	}
 	res.Accept = percentiles(g.Latency())
 	h, err := s.sink.Latency()
@@ -189,33 +207,46 @@ func (s *Session) fill(res *Result, r run, g *Generator, from, till, end moment)
 		return err
 	}
 	res.EndToEnd = percentiles(h)
-	// The work per event is that of the accepted ones as long as the drain is complete; it is the same divisor for each process.
 	events := float64(max(res.Delivered/int64(max(len(r.hooks), 1)), 1))
-	if s.NoSink {
+	if s.NoSink || r.noDrain {
 		events = float64(max(res.Accepted, 1))
 	}
+	s.fillUse(res, events, from, end)
+	return nil
+}
+
+// fillUse computes what the processes have used, per event.
+func (s *Session) fillUse(res *Result, events float64, from, end moment) {
 	res.Processes = map[string]ProcessUse{}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	var ours time.Duration
 	for role, after := range end.usage {
-		before := from.usage[role]
+		before, ok := from.usage[role]
+		if !ok || before.PID != after.PID {
+			continue // it was replaced meanwhile: what the first one used is not known
+		}
 		u := ProcessUse{CPUSeconds: (after.CPU - before.CPU).Seconds(), Written: after.Written - before.Written,
 			PeakResident: s.peaks[role].Resident, PeakPrivate: s.peaks[role].Private}
 		u.CPUPer1000, u.WrittenPerEvent = u.CPUSeconds*1000/events, float64(u.Written)/events
 		res.Processes[role] = u
+		ours += after.CPU - before.CPU
 	}
-	return nil
+	if seconds := end.at.Sub(from.at).Seconds(); end.machine.known {
+		res.OtherCores = max(0, (end.machine.busy-from.machine.busy-ours).Seconds()/seconds)
+		res.StolenCores = (end.machine.stolen - from.machine.stolen).Seconds() / seconds
+	}
 }
 
 // judge compares the ledgers.
-func (s *Session) judge(_ context.Context, res *Result, r run, g *Generator) error {
+func (s *Session) judge(res *Result, hooks []int, g *Generator) error {
 	sent := g.Sent()
 	c, err := s.sink.Counts()
 	if err != nil {
 		return err
 	}
 	ledger := g.Ledger()
-	v := Verdict{Promised: ledger.Count() * int64(len(r.hooks)), Duplicates: c.Duplicates, OutOfOrder: c.OutOfOrder, BadSignatures: c.BadSignatures,
+	v := Verdict{Promised: ledger.Count() * int64(len(hooks)), Duplicates: c.Duplicates, OutOfOrder: c.OutOfOrder, BadSignatures: c.BadSignatures,
 		BadIDs: c.BadIDs, Unknown: c.Unknown, Refused: sent.Refused, Unanswered: sent.Failed, SinkRefused: c.Refused, LastError: c.LastError}
 	if err := g.Err(); err != nil && v.LastError == "" {
 		v.LastError = err.Error()
@@ -226,7 +257,7 @@ func (s *Session) judge(_ context.Context, res *Result, r run, g *Generator) err
 		res.Verdict = v
 		return nil
 	}
-	for _, h := range r.hooks {
+	for _, h := range hooks {
 		got, err := s.sink.Ledger(h)
 		if err != nil {
 			return err

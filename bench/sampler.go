@@ -19,6 +19,13 @@ type sampler struct {
 	name string // of the phase; guarded by mu
 }
 
+// The phases of a run.
+const (
+	phaseWarmup = "warm up"
+	phaseLoad   = "load"
+	phaseDrain  = "drain"
+)
+
 const sampleEvery = 250 * time.Millisecond
 
 func (s *Session) startSampler(res *Result, g *Generator) *sampler {

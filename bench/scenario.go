@@ -16,7 +16,17 @@ type Scenario struct {
 // Scenarios lists every scenario in the order in which a run of all takes them.
 func Scenarios() []Scenario {
 	return []Scenario{
-		{"throughput", "as many events as go through, one webhook, against the limits of this machine", true, throughput},
+		{"throughput", "as many events as go through to one webhook, against the limits of the machine", true, throughput},
+		{"fanout", "one event to five webhooks, against one event to one", false, fanout},
+		{"big", "events of 64 KiB", false, big},
+		{"transform", "a payload template and WASM transforms, against events that pass as they are", false, transforms},
+		{"many-webhooks", "10, 100 and 10,000 webhooks, of which one matches", false, manyWebhooks},
+		{"latency", "how long events take at 10, 50 and 80 % of the highest rate, and at 1,000/s", true, latency},
+		{"backlog", "the receiver is down while events come in; kill -9, restart, then it is up again", false, backlog},
+		{"slow-neighbour", "what a receiver notices of another one that hangs or is slow", false, slowNeighbour},
+		{"retry-storm", "every second attempt fails and is tried again", false, retryStorm},
+		{"restart", "kill -9 under load, several times", false, restart},
+		{"soak", "half the highest rate for as long as --duration says: does memory grow?", true, soak},
 	}
 }
 
@@ -30,24 +40,32 @@ func FindScenario(name string) (Scenario, bool) {
 	return Scenario{}, false
 }
 
-// eventType is what the generator sends, unless a scenario says otherwise.
+// eventType is what the generator sends.
 const eventType = "bench.event"
 
-func (s *Session) body() string { return eventBody(eventType, s.Size, s.Seed) }
+func (s *Session) body() string { return EventBody(s.Size) }
 
 // plainHook is a webhook for hook n of the sink that takes every event as it is.
 func (s *Session) plainHook(n int) webhook {
 	return webhook{events: eventType, url: s.sink.URL(strconv.Itoa(n))}
 }
 
-func (s *Session) oneHook() []webhook { return []webhook{s.plainHook(0)} }
-
-// closed is a closed-loop run at the session's settings.
-func (s *Session) closed(name string, t Target) run {
-	return run{name: name, target: t, connections: s.Connections, duration: s.Duration, warmup: s.Warmup, hooks: []int{0}, delivers: "relay",
-		config: s.describe()}
+// plain is a relay with n such webhooks.
+func (s *Session) plain(n int) relayRun {
+	return relayRun{sinkHooks: n, webhooks: func() (list []webhook) {
+		for i := range n {
+			list = append(list, s.plainHook(i))
+		}
+		return list
+	}}
 }
 
+// closed is a closed-loop run at the session's settings, to hook 0.
+func (s *Session) closed(name string, t Target) run {
+	return run{name: name, target: t, connections: s.Connections, duration: s.Duration, warmup: s.Warmup, hooks: []int{0}, config: s.describe()}
+}
+
+// describe is the part of a result's config that is the same for all.
 func (s *Session) describe() map[string]any {
 	m := map[string]any{"connections": s.Connections, "event_bytes": s.Size, "duration": s.Duration.String(), "warmup": s.Warmup.String()}
 	if s.Target == nil {
@@ -56,79 +74,66 @@ func (s *Session) describe() map[string]any {
 	return m
 }
 
-// twoHops measures the limit that everything is compared with.
-func (s *Session) twoHops(ctx context.Context, signed bool) (res *Result, err error) {
-	name := "two hops"
-	if signed {
-		name = "two hops, signed"
+// measureRelay is measure with a look at the relay's own metrics.
+func (s *Session) measureRelay(ctx context.Context, child *relayChild, r run) (*Result, error) {
+	before, err := child.metrics()
+	if err != nil {
+		return nil, err
 	}
-	err = s.withForwarder(signed, func(url string) error {
-		r := s.closed(name, Target{URL: url, Body: s.body()})
-		r.limit, r.delivers = true, "forwarder"
-		res, err = s.measure(ctx, r)
+	res, err := s.measure(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	after, err := child.metrics()
+	if err != nil {
+		return nil, err
+	}
+	diff := func(name string) float64 { return after["edgerelay_"+name] - before["edgerelay_"+name] }
+	if commits := diff("queue_commit_duration_seconds_count"); commits > 0 {
+		res.figure("events per commit", diff("queue_commit_batch_events_sum")/commits, "")
+		res.figure("mean commit", diff("queue_commit_duration_seconds_sum")/commits*1000, "ms")
+	}
+	const mallocs = "go_memstats_mallocs_total"
+	if events := diff("queue_commit_batch_events_sum"); events > 0 {
+		res.figure("allocations per event", (after[mallocs]-before[mallocs])/events, "")
+	}
+	return res, nil
+}
+
+// whole measures the relay with one webhook, or the target.
+func (s *Session) whole(ctx context.Context, adapt func(*run)) (res *Result, err error) {
+	if s.Target != nil {
+		o := SinkOptions{Scheme: "none"}
+		if s.Secret != "" {
+			o.Scheme, o.Secret = "standard", s.Secret
+		}
+		if err := s.freshSink(o); err != nil {
+			return nil, err
+		}
+		r := s.closed("target", *s.Target)
+		adapt(&r)
+		return s.measure(ctx, r)
+	}
+	err = s.withRelay(s.plain(1), func(c *relayChild) error {
+		r := s.closed("edgerelay", c.target(s.body()))
+		adapt(&r)
+		res, err = s.measureRelay(ctx, c, r)
 		return err
 	})
 	return res, err
 }
 
-// oneHop measures generator and sink alone.
-func (s *Session) oneHop(ctx context.Context) (*Result, error) {
-	if err := s.freshSink(1, "none"); err != nil {
-		return nil, err
-	}
-	r := s.closed("one hop", Target{URL: s.sink.URL("0"), Body: s.body()})
-	r.limit, r.delivers = true, "sink"
-	return s.measure(ctx, r)
+func (r *Result) figure(name string, value float64, unit string) {
+	r.Figures = append(r.Figures, Figure{name, value, unit})
 }
 
 // compare adds the ratios of res to another result.
-func compare(res, to *Result) {
-	if to == nil || to.PerSecond.EndToEnd == 0 {
-		return
+func (r *Result) compare(to *Result) {
+	if to.PerSecond.EndToEnd > 0 {
+		r.Ratios = append(r.Ratios, Ratio{"end to end", to.Name, r.PerSecond.EndToEnd / to.PerSecond.EndToEnd})
 	}
-	res.Ratios = append(res.Ratios, Ratio{"end to end", to.Name, res.PerSecond.EndToEnd / to.PerSecond.EndToEnd})
-	mine, theirs := res.Processes["relay"].CPUPer1000, to.Processes["forwarder"].CPUPer1000
-	if to.Processes["relay"].CPUPer1000 > 0 {
-		theirs = to.Processes["relay"].CPUPer1000
-	}
+	mine, theirs := r.Processes["relay"].CPUPer1000, max(to.Processes["relay"].CPUPer1000, to.Processes["forwarder"].CPUPer1000)
 	if mine > 0 && theirs > 0 {
-		res.Ratios = append(res.Ratios, Ratio{"CPU per event", to.Name, mine / theirs})
+		r.Ratios = append(r.Ratios, Ratio{"CPU per event", to.Name, mine / theirs})
 	}
-}
-
-// throughput is the first number that people ask for.
-func throughput(ctx context.Context, s *Session) error {
-	var limits []*Result
-	if s.Limits {
-		one, err := s.oneHop(ctx)
-		if err != nil {
-			return err
-		}
-		two, err := s.twoHops(ctx, false)
-		if err != nil {
-			return err
-		}
-		signed, err := s.twoHops(ctx, true)
-		if err != nil {
-			return err
-		}
-		limits = append(limits, two, signed, one)
-	}
-	res, err := s.whole(ctx, "edgerelay")
-	if err != nil {
-		return err
-	}
-	for _, l := range limits {
-		compare(res, l)
-	}
-	return nil
-}
-
-// whole measures the relay, or the target, with one webhook.
-func (s *Session) whole(ctx context.Context, name string) (res *Result, err error) {
-	err = s.withRelay(1, s.oneHook, func(r *relayChild) error {
-		res, err = s.measure(ctx, s.closed(name, r.target(s.body())))
-		return err
-	})
-	return res, err
 }

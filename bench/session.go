@@ -42,7 +42,7 @@ func (b Bench) Run(ctx context.Context, names []string) (report *Report, err err
 		}
 		list = append(list, sc)
 	}
-	s := &Session{Bench: b, Report: &Report{Started: time.Now().UTC()}, pids: map[string]int{}, progress: &progress{out: b.Progress, live: b.Live}}
+	s := &Session{Bench: b, Report: &Report{Broken: []string{}, Started: time.Now().UTC()}, pids: map[string]int{}, progress: &progress{out: b.Progress, live: b.Live}}
 	if s.dir, err = os.MkdirTemp(b.Dir, "edgerelay-bench-"); err != nil {
 		return nil, fmt.Errorf("make directory: %w", err)
 	}
@@ -102,25 +102,29 @@ func (s *Session) newDir() (string, error) {
 	return dir, os.Mkdir(dir, 0o700)
 }
 
-// freshSink starts a new sink with so many hooks.
-func (s *Session) freshSink(hooks int, scheme string) error {
-	o := SinkOptions{Hooks: hooks, Scheme: scheme, Sample: s.Sample}
-	if scheme != "none" {
+// freshSink makes the sink forget everything.
+func (s *Session) freshSink(o SinkOptions) error {
+	o.Sample, o.Addr = s.Sample, s.SinkListen
+	if o.Scheme == "standard" && o.Secret == "" {
 		o.Secret = benchSecret
 	}
-	if s.Target != nil {
-		o.Addr = s.SinkListen
-		if scheme != "none" {
-			o.Secret = s.Secret
-		}
-	}
-	return s.sink.Restart(o)
+	return s.sink.Fresh(o)
 }
 
-// withRelay runs fn with a fresh sink of so many hooks and a relay that was started on an empty directory, with the webhooks that make returns for
-// the sink. The relay is stopped afterwards.
-func (s *Session) withRelay(hooks int, make func() []webhook, fn func(*relayChild) error) error {
-	if err := s.freshSink(hooks, "standard"); err != nil {
+// anyPort is a loopback address with whatever port is free.
+const anyPort = "127.0.0.1:0"
+
+// relayRun is what a scenario wants of a relay.
+type relayRun struct {
+	sinkHooks int              // 0 = 1
+	timed     int              // see SinkOptions
+	ingress   string           // "" = any port
+	webhooks  func() []webhook // called when the sink is there
+}
+
+// withRelay runs fn with a fresh sink and a relay that was started on an empty directory. The relay is stopped afterwards.
+func (s *Session) withRelay(o relayRun, fn func(*relayChild) error) error {
+	if err := s.freshSink(SinkOptions{Hooks: o.sinkHooks, Timed: o.timed, Scheme: "standard"}); err != nil {
 		return err
 	}
 	dir, err := s.newDir()
@@ -128,7 +132,10 @@ func (s *Session) withRelay(hooks int, make func() []webhook, fn func(*relayChil
 		return err
 	}
 	defer os.RemoveAll(dir)
-	file, err := writeConfig(dir, s.Relay, make())
+	if o.ingress == "" {
+		o.ingress = anyPort
+	}
+	file, err := writeConfig(dir, o.ingress, s.Relay, o.webhooks())
 	if err != nil {
 		return fmt.Errorf("write config: %w", err)
 	}
@@ -137,12 +144,13 @@ func (s *Session) withRelay(hooks int, make func() []webhook, fn func(*relayChil
 		return err
 	}
 	defer s.watch("relay", 0)
-	if err := fn(r); err != nil {
-		select {
-		case <-r.Done():
-			return errors.Join(err, fmt.Errorf("the relay has ended: %w", r.Wait()))
-		default:
-		}
+	err = fn(r)
+	select {
+	case <-r.Done():
+		return errors.Join(err, fmt.Errorf("the relay has ended by itself: %w", r.Wait()))
+	default:
+	}
+	if err != nil {
 		r.Kill()
 		return err
 	}
@@ -155,7 +163,7 @@ func (s *Session) withForwarder(signed bool, fn func(url string) error) error {
 	if signed {
 		scheme = "standard"
 	}
-	if err := s.freshSink(1, scheme); err != nil {
+	if err := s.freshSink(SinkOptions{Scheme: scheme}); err != nil {
 		return err
 	}
 	args = append(args, s.sink.URL("0"))

@@ -38,8 +38,27 @@ func usageOf(pid int) (u Usage) {
 		return u
 	}
 	u.Written = member(io, "write_bytes:")
-	u.Known = true
+	u.PID, u.Known = pid, true
 	return u
+}
+
+// machineUse reads the first line of /proc/stat: cpu user nice system idle iowait irq softirq steal.
+func machineUse() (m machine) {
+	stat, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return m
+	}
+	line, _, _ := bytes.Cut(stat, []byte("\n"))
+	f := bytes.Fields(line)
+	if len(f) < 9 {
+		return m
+	}
+	for _, i := range []int{1, 2, 3, 6, 7} {
+		m.busy += time.Duration(number(f[i])) * clockTick
+	}
+	m.stolen = time.Duration(number(f[8])) * clockTick
+	m.known = true
+	return m
 }
 
 func number(b []byte) int64 {

@@ -22,6 +22,12 @@ type Target struct {
 	Body    string   // with at least one {{id}}
 }
 
+// Check reports what is wrong with t.
+func (t Target) Check() error {
+	_, err := t.message()
+	return err
+}
+
 // message is a prepared request: its bytes, and where the stamps go. Each connection has a copy of its own.
 type message struct {
 	tls    bool

@@ -16,12 +16,14 @@ import (
 
 func newBenchSinkCommand() *cobra.Command {
 	return &cobra.Command{Use: "sink", Hidden: true, Args: cobra.NoArgs, Short: "The bench's verifying sink, controlled over standard input and output",
-		RunE: func(cmd *cobra.Command, _ []string) error { return bench.ServeSink(cmd.InOrStdin(), cmd.OutOrStdout()) }}
+		Example: "  edgerelay bench sink",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return bench.ServeSink(cmd.InOrStdin(), cmd.OutOrStdout()) }}
 }
 
 func newBenchForwardCommand() *cobra.Command {
 	var to, secret string
 	cmd := &cobra.Command{Use: "forward", Hidden: true, Args: cobra.NoArgs, Short: "The bench's forwarder, which stores nothing; it ends when its standard input does",
+		Example: "  edgerelay bench forward --to http://127.0.0.1:9000/",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return bench.Forward(to, secret, cmd.InOrStdin(), cmd.OutOrStdout())
 		}}
@@ -33,7 +35,8 @@ func newBenchForwardCommand() *cobra.Command {
 // newBenchProfiledCommand runs another command of this program and writes a CPU profile of it.
 func newBenchProfiledCommand() *cobra.Command {
 	return &cobra.Command{Use: "profiled FILE COMMAND…", Hidden: true, DisableFlagParsing: true, Args: cobra.MinimumNArgs(2),
-		Short: "Run a command of edgerelay under the CPU profiler",
+		Short:   "Run a command of edgerelay under the CPU profiler",
+		Example: "  edgerelay bench profiled cpu.pprof run -c edgerelay.yaml",
 		RunE: func(_ *cobra.Command, args []string) (err error) {
 			f, err := os.Create(args[0])
 			if err != nil {
