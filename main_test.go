@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,6 +34,8 @@ func TestMain(m *testing.M) {
 //	await NAME PATTERN                         wait for such a line
 //	end NAME SIGNAL CODE                       send TERM, INT, HUP or KILL and wait for this exit code ("-" = do not wait)
 //	ended NAME CODE                            wait for the end and this exit code
+//	hang URL                                   start a receiver that never answers; the variable URL becomes its address
+//	hung                                       wait until it has got a request
 //	fetch METHOD URL STATUS [HEADER...]        make a request; the answer's body is its standard output
 //	unseen TEXT FILE...                        none of the files holds TEXT
 //	empty DIR                                  DIR has no entries
@@ -44,10 +47,11 @@ func TestScript(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
 			e.Values[processesKey{}] = map[string]*process{}
+			e.Values[hangingKey{}] = make(chan struct{}, 1)
 			return os.WriteFile(filepath.Join(e.WorkDir, "mask.wasm"), plugins.Mask, 0o600)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"start": start, "await": await, "end": end, "ended": ended, "fetch": fetch, "unseen": unseen, "empty": empty,
+			"start": start, "await": await, "end": end, "ended": ended, "hang": hang, "hung": hung, "fetch": fetch, "unseen": unseen, "empty": empty,
 		},
 	})
 }
@@ -210,6 +214,36 @@ func (p *process) wait(ts *testscript.TestScript, name, code string) {
 	p.save(ts, name)
 	if got := fmt.Sprint(p.code); got != code {
 		ts.Fatalf("%s ended with code %s, want %s", name, got, code)
+	}
+}
+
+type hangingKey struct{}
+
+func hang(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: hang URL")
+	}
+	got := ts.Value(hangingKey{}).(chan struct{})
+	release := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		select {
+		case got <- struct{}{}:
+		default: // one is enough
+		}
+		<-release
+	}))
+	ts.Defer(func() { close(release); server.Close() })
+	ts.Setenv(args[0], server.URL)
+}
+
+func hung(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: hung")
+	}
+	select {
+	case <-ts.Value(hangingKey{}).(chan struct{}):
+	case <-time.After(patience):
+		ts.Fatalf("the hanging receiver has got nothing")
 	}
 }
 

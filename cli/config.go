@@ -16,6 +16,9 @@ func newConfigCommand() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "config",
 		Short: "Make, print and describe config files",
+		Example: `  edgerelay config init
+  edgerelay config print -c edgerelay.yaml
+  edgerelay config schema > edgerelay.schema.json`,
 	}, newConfigInitCommand(), newConfigPrintCommand(), newConfigSchemaCommand())
 }
 
