@@ -17,9 +17,10 @@ import (
 //	min, max             bounds of a Size or Duration
 //	merge:"whole"        a list that cannot be continued in a second file
 type decoder struct {
-	file   *file
-	index  *index
-	report *report
+	file    *file
+	index   *index
+	report  *report
+	literal bool // ${…} is text: whoever wrote the file must not read the environment of who loads it
 }
 
 // nodeDecoder is for types that have more than one shape in YAML, or an open set of keys.

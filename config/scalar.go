@@ -45,8 +45,11 @@ func (d *decoder) scalar(path string, n *yaml.Node, v reflect.Value, tag reflect
 	}
 }
 
-// text returns the scalar's text with ${…} expanded.
+// text returns the scalar's text with ${…} expanded, unless the file is literal.
 func (d *decoder) text(path string, n *yaml.Node) (text string, expanded, ok bool) {
+	if d.literal {
+		return n.Value, false, true
+	}
 	text, expanded, err := expand(n.Value, d.file.dir)
 	if err != nil {
 		d.fault(path, n, "%v", err)
