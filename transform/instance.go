@@ -153,6 +153,7 @@ func (in *instance) run(ctx context.Context, meta *Meta, input []byte, out *Resu
 	in.begin(ctx, meta, input, now, 1)
 	err := in.guest(in.main)
 	out.Fuel += in.used()
+	out.Memory = max(out.Memory, int64(in.pages.Get())<<16)
 	in.out, in.meta, in.input, in.ctx = nil, nil, nil, nil
 	if err != nil {
 		return err

@@ -61,6 +61,7 @@ type Result struct {
 
 	Fuel     int64         // used, all runs together
 	Duration time.Duration // all runs together
+	Memory   int64         // bytes of linear memory that the guest had at the end; of a chain, the largest
 
 	fieldBytes int // of names and values, for Limits.MaxHeaders
 	logBytes   int
