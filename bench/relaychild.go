@@ -85,26 +85,12 @@ func (r *relayChild) target(body string) Target {
 
 // metrics reads the relay's metrics; of series with labels, the sum over them.
 func (r *relayChild) metrics() (map[string]float64, error) {
-	req, err := http.NewRequest("GET", "http://"+r.admin+"/metrics", nil)
+	text, err := r.metricsText()
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Authorization", "Bearer "+benchAdminToken)
-	client := http.Client{Timeout: 10 * time.Second}
-	res, err := client.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("read metrics: %w", err)
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("read metrics: status %s", res.Status)
-	}
-	text, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))
-	if err != nil {
-		return nil, fmt.Errorf("read metrics: %w", err)
-	}
 	values := map[string]float64{}
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(text) {
 		at := strings.LastIndexByte(strings.TrimSpace(line), ' ')
 		if at < 0 || line[0] == '#' {
 			continue
@@ -115,4 +101,43 @@ func (r *relayChild) metrics() (map[string]float64, error) {
 		}
 	}
 	return values, nil
+}
+
+func (r *relayChild) metricsText() (string, error) {
+	req, err := http.NewRequest("GET", "http://"+r.admin+"/metrics", nil)
+	if err != nil {
+		return "", fmt.Errorf("read metrics: %w", err)
+	}
+	req.Header.Set("Authorization", "Bearer "+benchAdminToken)
+	client := http.Client{Timeout: 10 * time.Second}
+	res, err := client.Do(req)
+	if err != nil {
+		return "", fmt.Errorf("read metrics: %w", err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("read metrics: status %s", res.Status)
+	}
+	text, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))
+	if err != nil {
+		return "", fmt.Errorf("read metrics: %w", err)
+	}
+	return string(text), nil
+}
+
+// says is what the relay itself thinks of deliveries that did not arrive.
+func (r *relayChild) says() string {
+	text, err := r.metricsText()
+	if err != nil {
+		return err.Error()
+	}
+	var list []string
+	for line := range strings.Lines(text) {
+		for _, name := range []string{"queue_pending", "queue_lost_events", "queue_damaged_records", "webhook_circuit_state"} {
+			if rest, ok := strings.CutPrefix(line, "edgerelay_"+name); ok && len(list) < 12 {
+				list = append(list, name+strings.TrimSpace(rest))
+			}
+		}
+	}
+	return strings.Join(append(list, strings.TrimSpace(r.errors.String())), "; ")
 }

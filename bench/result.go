@@ -55,6 +55,7 @@ type Verdict struct {
 	Unpromised    int64  `json:"unpromised"`   // delivered, though the 2xx never came: allowed
 	SinkRefused   int64  `json:"sink_refused"` // attempts that the sink refused on purpose
 	LastError     string `json:"last_error,omitempty"`
+	RelaySays     string `json:"relay_says,omitempty"` // when something was lost
 }
 
 // Bad reports whether a promise was broken.

@@ -265,6 +265,9 @@ func (s *Session) judge(res *Result, hooks []int, g *Generator) error {
 		v.Lost += ledger.Without(got)
 		v.Unpromised += got.Without(ledger)
 	}
+	if v.Lost > 0 && s.relay != nil {
+		v.RelaySays = s.relay.says()
+	}
 	res.Verdict = v
 	return nil
 }

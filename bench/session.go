@@ -19,6 +19,7 @@ type Session struct {
 
 	dir      string
 	sink     *RemoteSink
+	relay    *relayChild // the one that runs; nil = none
 	progress *progress
 	scenario string
 	round    int
@@ -143,7 +144,11 @@ func (s *Session) withRelay(o relayRun, fn func(*relayChild) error) error {
 	if err != nil {
 		return err
 	}
-	defer s.watch("relay", 0)
+	s.relay = r
+	defer func() {
+		s.relay = nil
+		s.watch("relay", 0)
+	}()
 	err = fn(r)
 	select {
 	case <-r.Done():

@@ -49,6 +49,9 @@ func (r *Result) broken() string {
 	if v.LastError != "" {
 		text += " (last error: " + v.LastError + ")"
 	}
+	if v.RelaySays != "" {
+		text += "\n  the relay says: " + v.RelaySays
+	}
 	return text
 }
 

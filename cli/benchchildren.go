@@ -34,7 +34,7 @@ func newBenchForwardCommand() *cobra.Command {
 
 // newBenchProfiledCommand runs another command of this program and writes a CPU profile of it.
 func newBenchProfiledCommand() *cobra.Command {
-	return &cobra.Command{Use: "profiled FILE COMMAND…", Hidden: true, DisableFlagParsing: true, Args: cobra.MinimumNArgs(2),
+	cmd := &cobra.Command{Use: "profiled FILE COMMAND…", Hidden: true, Args: cobra.MinimumNArgs(2),
 		Short:   "Run a command of edgerelay under the CPU profiler",
 		Example: "  edgerelay bench profiled cpu.pprof run -c edgerelay.yaml",
 		RunE: func(_ *cobra.Command, args []string) (err error) {
@@ -52,4 +52,6 @@ func newBenchProfiledCommand() *cobra.Command {
 			}
 			return nil
 		}}
+	cmd.Flags().SetInterspersed(false) // the flags after FILE belong to the command
+	return cmd
 }
