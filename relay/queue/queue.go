@@ -26,8 +26,9 @@ var (
 	// ErrFailed wraps the cause once a write or a sync has failed: the engine takes nothing more until the process is restarted.
 	ErrFailed   = errors.New("queue has stopped after a failed write")
 	ErrNotFound = errors.New("no such delivery")
-	ErrBusy     = errors.New("this delivery is being attempted right now")
-	ErrCursor   = errors.New("the cursor is not one of this list")
+	// ErrBusy is what Redrive returns for a delivery that is being attempted right now: its outcome is not known yet.
+	ErrBusy   = errors.New("this delivery is being attempted right now")
+	ErrCursor = errors.New("the cursor is not one of this list")
 )
 
 // Dedup makes Append idempotent for 24 hours: the same Key with the same Fingerprint stores nothing and returns the first event's id.
@@ -66,7 +67,7 @@ type Queue interface {
 	List(f Filter, cursor string, limit int) ([]Info, string, error)
 	// Get returns one waiting or dead delivery with its event, or ErrNotFound.
 	Get(id event.DeliveryID) (Info, *event.Event, error)
-	// Redrive makes a waiting or dead delivery due now, with a fresh retry budget, durably; or ErrNotFound.
+	// Redrive makes a waiting or dead delivery due now, with a fresh retry budget, durably; or ErrNotFound, or ErrBusy.
 	Redrive(ctx context.Context, id event.DeliveryID) error
 
 	// Put stores a small durable value (at most 64 KiB) beside the events; an empty value deletes. Get and Scan read them.
@@ -121,7 +122,7 @@ func (d *Delivery) TakeHandle() Handle {
 // Reason is the closed set of ways in which an attempt fails; it is also a metric label and an API field.
 type Reason uint8
 
-// The reasons. Those from ReasonNoWebhook on are ours: no attempt is counted.
+// The reasons. Their numbers are stored: a new one goes to the end.
 const (
 	ReasonNone      Reason = iota
 	ReasonStatus           // the receiver answered with something other than 2xx
@@ -135,13 +136,14 @@ const (
 	ReasonProtocol         // the answer is not HTTP, or too large in its headers
 	ReasonTransform        // a transform failed, for good
 	ReasonPayload          // a payload definition or URL template failed
-	ReasonNoWebhook        // the webhook is not configured any more
-	ReasonDropped          // a transform decided to drop it
+	ReasonNoWebhook        // the webhook is not configured any more; no attempt is counted
+	ReasonDropped          // a transform decided to drop it; no attempt is counted
+	ReasonAuth             // no access token to send: the token endpoint's fault, or of our credentials there
 	reasonCount
 )
 
 var reasonNames = [reasonCount]string{"", "status", "gone", "timeout", "connect", "dns", "tls", "blocked", "reset", "protocol",
-	"transform", "payload", "no_webhook", "dropped"}
+	"transform", "payload", "no_webhook", "dropped", "auth"}
 
 // String returns the label, for example "timeout".
 func (r Reason) String() string {

@@ -46,7 +46,7 @@ func wait(ctx context.Context, g *group) error {
 // join adds e to the filling group, waiting for the next one while it has no room.
 func (q *Queue) join(e *event.Event, targets []event.WebhookID, size int, d *dedupEntry) (*group, error) {
 	q.in.Lock()
-	for len(q.cur.events) > 0 && (len(q.cur.buf)+size > q.opt.GroupBytes || len(q.cur.events) >= q.opt.GroupEvents) && !q.closing {
+	for len(q.cur.events) > 0 && (len(q.cur.own.buf)+size > q.opt.GroupBytes || len(q.cur.events) >= q.opt.GroupEvents) && !q.closing {
 		q.room.Wait()
 	}
 	if q.closing {

@@ -1,7 +1,7 @@
 // Package badgerq is the embedded queue engine: a write-ahead queue in one Badger directory.
 //
 // The relay opens it; ingress appends, deliver leases and settles (see package queue for the contract). It may import only event,
-// metrics and queue of ours, and is the owner of Badger together with history.
+// metrics and queue of ours, and is the owner of Badger together with history. docs/design-queue.md tells the whole story.
 //
 // How it keeps its promise. Events that arrive while a commit is in the kernel form the next group; a group is one record and one
 // synchronous write, and only then do its producers get their answer. Deliveries of a fresh group are handed out from memory; a group's
@@ -11,21 +11,18 @@
 //
 // What makes a restart exact: every commit rewrites one small meta record with the counters, the newest group and the floor, below
 // which no group has anything left but for webhooks with a cursor. Keys below floor and cursors are ignored, so neither tombstones
-// nor a deleted key that comes back can cost or re-send anything. A high-water file beside the store, written once a second, tells
-// whether the store lost its end.
+// nor a deleted key that comes back can cost or re-send anything. A high-water file beside the store, written after every commit, tells
+// whether the store lost its end; the counters tell whether it lost anything else.
 //
 // Goroutines, started by Open and awaited by Close: the committer (the only writer), readers (they read lagging webhooks and due
-// retries back), and the clock (due times, disk space, stalled webhooks, the high-water file).
-// Locks: in guards what Append fills; mu guards everything that happens to deliveries. mu may be taken while in is not held only.
+// retries back, and thin out groups), and the clock (due times, disk space, stalled webhooks, cursors).
+// Locks: in guards what Append fills; mu guards everything that happens to deliveries. Nobody holds both.
 package badgerq
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,7 +58,11 @@ type Options struct {
 	RefillBytes int           // and bytes
 	FlushEvery  time.Duration // settlements are written at least this often
 	StallAfter  time.Duration // a webhook whose oldest delivery waits longer in memory goes back to the disk
+	Tick        time.Duration // the clock looks at what is due and what stalls at least this often
 	Readers     int
+
+	// commitTxn makes a transaction durable. It is here so that a test can let it fail or wait.
+	commitTxn func(*badger.Txn) error
 }
 
 // DefaultOptions returns the sizes that were measured to be good on a small machine (docs/design-queue.md).
@@ -71,8 +72,19 @@ func DefaultOptions(dir string) Options {
 		Ready: func(event.WebhookID) {}, Log: slog.Default(), Now: time.Now, Free: diskFree,
 		MemTable: 16 << 20, GroupBytes: 512 << 10, GroupEvents: 2048,
 		Window: 8192, WindowBytes: 32 << 20, Refill: 256, RefillBytes: 512 << 10,
-		FlushEvery: 10 * time.Millisecond, StallAfter: time.Second, Readers: 2,
+		FlushEvery: 10 * time.Millisecond, StallAfter: time.Second, Tick: 250 * time.Millisecond, Readers: 2,
+		commitTxn: func(txn *badger.Txn) error { return txn.CommitAt(commitTs, nil) },
 	}
+}
+
+// commitSlack is room in a transaction for the small records of one operation.
+const commitSlack = 64 << 10
+
+// smallestMemTable is the memtable with which the largest transactions fit: a full batch that its last operation took over its size by
+// a whole event or group, and a group of events with ids of their own. Badger takes transactions of up to 15 % of a memtable.
+func (o *Options) smallestMemTable() int64 {
+	one := max(o.MaxEvent, o.GroupBytes, chunkSize) + commitSlack
+	return int64(one+max(maxBatchBytes, o.GroupEvents*perDedup)) * 100 / 15
 }
 
 // Queue implements queue.Queue. Make one with Open.
@@ -97,7 +109,9 @@ type Queue struct {
 	spareBatch *batch
 	inMemory   int // deliveries in inboxes
 	refills    []*lane
-	refillWake *sync.Cond // on mu
+	thins      []uint64            // groups that are worth rewriting without their settled events
+	readerWake *sync.Cond          // on mu: refills, thins or stopping changed
+	damagedAt  map[uint64]struct{} // groups of which damage has been reported
 	dueLanes   dueHeap
 	stopping   bool
 	retrying   int64
@@ -106,12 +120,12 @@ type Queue struct {
 	meta    meta // of the last commit; owned by the committer
 	stored  atomic.Pointer[meta]
 	pending atomic.Int64 // deliveries not settled, as of now
-	pinned  atomic.Int64 // bytes of groups whose buf is in memory
+	pinned  atomic.Int64 // bytes of groups whose image is in memory
 	buffers bufferList
 
+	applying sync.RWMutex      // held by the committer while a transaction is being applied
 	announce []event.WebhookID // the committer's scratch
 
-	redriving sync.Mutex // one Redrive at a time, until it is durable
 	flush     *time.Timer
 	clockWake chan struct{}
 	refuse    atomic.Pointer[refusal]
@@ -167,6 +181,11 @@ func (q *Queue) Stats() queue.Stats {
 	if q.first != nil {
 		s.OldestMs = q.first.committed
 	}
+	for _, l := range q.lanes {
+		if l.lagging && l.cursor <= q.dispatched && l.behind > 0 && (s.OldestMs == 0 || l.behind < s.OldestMs) {
+			s.OldestMs = l.behind
+		}
+	}
 	q.mu.Unlock()
 	s.Pending, s.Bytes, s.Events = q.pending.Load(), m.bytes, m.events
 	s.Commits, s.Syncs, s.BytesWritten = q.syncs.Load(), q.syncs.Load(), q.written.Load()
@@ -191,85 +210,19 @@ func (q *Queue) Close() error {
 	q.in.Unlock()
 	q.mu.Lock()
 	q.stopping = true
-	for g := q.first; g != nil; g = g.next {
+	for _, g := range q.groups {
 		q.saveProgressLocked(g)
 	}
-	q.refillWake.Broadcast()
+	q.readerWake.Broadcast()
 	q.mu.Unlock()
 	close(q.stop)
 	q.done.Wait()
 	q.flush.Stop()
-	var errs []error
-	if q.Err() == nil {
-		errs = append(errs, q.high.write(q.meta.events, q.meta.lastSeq))
-	}
-	errs = append(errs, q.high.close(), q.db.Close())
-	return errors.Join(errs...)
+	return errors.Join(q.high.close(), q.db.Close())
 }
 
-// Put stores a small durable value; an empty one deletes it.
-func (q *Queue) Put(ctx context.Context, key string, value []byte) error {
-	if len(key) > 255 || len(value) > 64<<10 {
-		return fmt.Errorf("store value %q: %d bytes is too large", key, len(value))
-	}
-	full := append([]byte{kValue}, key...)
-	return q.write(ctx, func(b *batch) error {
-		if len(value) == 0 {
-			b.del(func(k []byte) []byte { return append(k, full...) })
-		} else {
-			b.set(func(k []byte) []byte { return append(k, full...) }, func(v []byte) []byte { return append(v, value...) })
-		}
-		return nil
-	})
-}
-
-// write runs fill on the open batch and waits until it is durable.
-func (q *Queue) write(ctx context.Context, fill func(*batch) error) error {
-	if r := q.refuse.Load(); r != nil && (errors.Is(r.err, queue.ErrClosed) || errors.Is(r.err, queue.ErrFailed)) {
-		return r.err
-	}
-	done := make(chan error, 1)
-	q.mu.Lock()
-	b := q.openLocked()
-	if err := fill(b); err != nil {
-		q.mu.Unlock()
-		return err
-	}
-	b = q.openLocked() // fill may have opened another
-	b.waiters = append(b.waiters, done)
-	q.mu.Unlock()
-	q.wake()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-q.failed:
-		return q.Err()
-	}
-}
-
-// Scan calls fn for each stored value under prefix, in key order.
-func (q *Queue) Scan(prefix string, fn func(key string, value []byte) bool) error {
-	return q.view(func(txn *badger.Txn) error {
-		p := append([]byte{kValue}, prefix...)
-		it := txn.NewIterator(badger.IteratorOptions{Prefix: p, PrefetchValues: true, PrefetchSize: 16})
-		defer it.Close()
-		for it.Rewind(); it.Valid(); it.Next() {
-			key := string(it.Item().Key()[1:])
-			more := true
-			if err := it.Item().Value(func(v []byte) error { more = fn(key, v); return nil }); err != nil {
-				return fmt.Errorf("read value %q: %w", key, err)
-			}
-			if !more {
-				return nil
-			}
-		}
-		return nil
-	})
-}
-
-// view runs fn in a read transaction. All versions are the same, so it sees whatever is committed when it looks.
+// view runs fn in a read transaction. All versions are the same, so a Get sees what is there when it looks, even a commit that is being
+// applied; an iterator sees what was there when it was made, or newer.
 func (q *Queue) view(fn func(*badger.Txn) error) error {
 	txn := q.db.NewTransactionAt(readTs, false)
 	defer txn.Discard()
@@ -280,72 +233,3 @@ const (
 	commitTs = 1
 	readTs   = 1 << 62
 )
-
-// bufferList recycles group buffers.
-type bufferList struct {
-	mu   sync.Mutex
-	free [][]byte
-}
-
-func (l *bufferList) get() []byte {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if n := len(l.free); n > 0 {
-		b := l.free[n-1]
-		l.free[n-1] = nil
-		l.free = l.free[:n-1]
-		return b
-	}
-	return make([]byte, 0, 16<<10)
-}
-
-func (l *bufferList) put(b []byte) {
-	if cap(b) > 1<<20 {
-		return
-	}
-	l.mu.Lock()
-	if len(l.free) < 32 {
-		l.free = append(l.free, b)
-	}
-	l.mu.Unlock()
-}
-
-// unpin gives a group's buffer back when nobody needs it any more.
-func (q *Queue) unpin(g *group) {
-	b := g.buf // before the count goes down: afterwards a reader may give the group a new one
-	if g.pins.Add(-1) == 0 {
-		q.pinned.Add(-int64(cap(b)))
-		q.buffers.put(b)
-	}
-}
-
-// formatFile holds the version of the layout; a directory without it that is not empty is not ours.
-const (
-	formatFile = "FORMAT"
-	formatText = "edgerelay queue 1\n"
-)
-
-func checkFormat(dir string) error {
-	path := filepath.Join(dir, formatFile)
-	b, err := os.ReadFile(path)
-	if err == nil {
-		if string(b) != formatText {
-			return fmt.Errorf("open queue %s: format is %q, this program reads %q: was it written by a newer edgerelay?", dir, b, formatText)
-		}
-		return nil
-	}
-	if !os.IsNotExist(err) {
-		return fmt.Errorf("open queue: %w", err)
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil && !os.IsNotExist(err) {
-		return fmt.Errorf("open queue: %w", err)
-	}
-	if len(entries) > 0 {
-		return fmt.Errorf("open queue %s: the directory is not empty and has no %s file: it is not a queue of edgerelay, or the file was removed", dir, formatFile)
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("create queue directory: %w", err)
-	}
-	return writeFileSync(path, []byte(formatText))
-}

@@ -5,20 +5,21 @@ import (
 )
 
 // batch is what the next commits write besides events: settlements, progress, cursors, small values. Whoever holds Queue.mu adds to
-// the open one; the committer takes whole batches, oldest first, one per transaction, and runs done afterwards.
+// the open one; the committer takes whole batches, oldest first, one per transaction, and runs what waits for it afterwards.
 // Operations apply in order, and a later one on the same key wins.
 type batch struct {
 	arena []byte
 	ops   []op
 	delta meta // only the counters are used, as differences
 
-	floor       uint64 // Queue.floor when the batch was sealed
-	progress    []*group
-	retries     []retryCommitted
-	forget      []retryForgotten
-	release     []place // events whose last waiting delivery may have gone with an earlier batch: checked before the operations
-	releaseNext []place // the same, found in this batch: they move to the next one's release once this one is committed
-	waiters     []chan error
+	floor    uint64 // Queue.floor when the batch was sealed
+	held     []*group
+	images   []*image // of rewritten groups
+	retries  []retryCommitted
+	forget   []retryForgotten
+	release  []place            // events that may have lost their last waiting delivery; their records go if so, in the same transaction
+	detached map[place]struct{} // events that got a waiting delivery in this batch
+	waiters  []chan error
 }
 
 // op sets key to value, or deletes it. The ranges are in the batch's arena.
@@ -33,13 +34,13 @@ type retryCommitted struct {
 	due  int64
 }
 
-// retryForgotten ends the guard against reading a settled retry back, once its deletion is durable.
+// retryForgotten ends the guard against reading a settled or redriven retry back, once that is durable.
 type retryForgotten struct {
 	lane *lane
 	at   place
 }
 
-// maxBatch keeps a transaction within Badger's limit, with room for a group.
+// A batch is sealed at this size; one operation may go over it by an event (see Options.smallestMemTable).
 const (
 	maxBatchBytes = 256 << 10
 	maxBatchOps   = 4096
@@ -104,12 +105,14 @@ func (q *Queue) recycleLocked(b *batch) {
 	if q.spareBatch != nil || cap(b.arena) > 4*maxBatchBytes {
 		return
 	}
-	clear(b.progress)
+	clear(b.held)
+	clear(b.images)
 	clear(b.retries)
 	clear(b.forget)
 	clear(b.waiters)
-	*b = batch{arena: b.arena[:0], ops: b.ops[:0], progress: b.progress[:0], retries: b.retries[:0], forget: b.forget[:0],
-		release: b.release[:0], releaseNext: b.releaseNext[:0], waiters: b.waiters[:0]}
+	clear(b.detached)
+	*b = batch{arena: b.arena[:0], ops: b.ops[:0], held: b.held[:0], images: b.images[:0], retries: b.retries[:0], forget: b.forget[:0],
+		release: b.release[:0], detached: b.detached, waiters: b.waiters[:0]}
 	q.spareBatch = b
 }
 
@@ -129,29 +132,36 @@ func (b *batch) deleteGroup(g *group) {
 
 // writeProgress stores which deliveries of a group are settled.
 func (b *batch) writeProgress(g *group) {
-	b.set(func(k []byte) []byte { return appendProgressKey(k, g.seq) }, g.appendProgress)
+	b.set(func(k []byte) []byte { return appendProgressKey(k, g.seq) }, g.progress.append)
 	b.delta.pending -= int64(g.nSettled - g.onDisk)
 	g.onDisk = g.nSettled
 }
 
-// setEvent stores a detached event's record in chunks.
-func (b *batch) setEvent(at place, record []byte) {
-	for c := 0; len(record) > 0; c++ {
-		n := min(len(record), chunkSize)
-		part := record[:n]
-		b.set(func(k []byte) []byte { return appendEventKey(k, at, c) }, func(v []byte) []byte { return append(v, part...) })
-		record = record[n:]
+// setChunks stores a long value under the keys that key makes of a chunk's number.
+func (b *batch) setChunks(value []byte, key func(k []byte, chunk int) []byte) {
+	for c := range chunksOf(len(value)) {
+		part := value[c*chunkSize : min((c+1)*chunkSize, len(value))]
+		b.set(func(k []byte) []byte { return key(k, c) }, func(v []byte) []byte { return append(v, part...) })
 	}
+}
+
+// setEvent stores the record of an event that leaves its group.
+func (b *batch) setEvent(at place, record []byte) {
+	b.setChunks(record, func(k []byte, c int) []byte { return appendEventKey(k, at, c) })
+	if b.detached == nil {
+		b.detached = map[place]struct{}{}
+	}
+	b.detached[at] = struct{}{}
 }
 
 // delEvent removes a detached event of size bytes.
 func (b *batch) delEvent(at place, size int) {
-	for c := 0; c*chunkSize < size; c++ {
+	for c := range chunksOf(size) {
 		b.del(func(k []byte) []byte { return appendEventKey(k, at, c) })
 	}
 }
 
-// setWaiting stores a waiting or dead delivery and its due time.
+// setWaiting stores a waiting or dead delivery.
 func (b *batch) setWaiting(at place, w event.WebhookID, rec *waiting) {
 	b.set(func(k []byte) []byte { return appendWaitingKey(k, at, w) }, rec.append)
 }

@@ -1,8 +1,8 @@
 package badgerq
 
 import (
+	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -21,15 +21,16 @@ func (q *Queue) commitLoop() {
 		case <-q.notify:
 			runtime.Gosched() // let the producers that are ready to run join this group
 		case <-q.stop:
-			stopping = true
+			stopping = true // nothing new is let in from now on
 		}
-		for q.commitNext() {
+		for took, more := q.commitNext(); took && (more || stopping || len(q.notify) > 0); {
+			took, more = q.commitNext()
 		}
 	}
 }
 
-// commitNext commits one group and one batch, if there is anything, and says whether more is waiting.
-func (q *Queue) commitNext() (more bool) {
+// commitNext commits one group and one batch, if there is anything. It says whether there was, and whether more batches are waiting.
+func (q *Queue) commitNext() (took, more bool) {
 	q.in.Lock()
 	var g *group
 	if len(q.cur.events) > 0 {
@@ -43,16 +44,38 @@ func (q *Queue) commitNext() (more bool) {
 	more = len(q.batches) > 0
 	q.mu.Unlock()
 	if g == nil && b == nil {
-		return false
+		return false, false
 	}
+	if g != nil && b != nil && !q.fitTogether(g, b) {
+		q.commitBoth(nil, b)
+		b = nil
+	}
+	q.commitBoth(g, b)
+	return true, more
+}
+
+// What Badger counts for an entry beside key and value, and for a producer's own id, which has 255 bytes at most.
+const (
+	perEntry = 16
+	perDedup = 400
+)
+
+// fitTogether says whether one transaction can hold both.
+func (q *Queue) fitTogether(g *group, b *batch) bool {
+	size := len(g.own.buf) + len(b.arena) + perEntry*len(b.ops) + perDedup*len(g.dedups) + commitSlack
+	return int64(size) < q.db.MaxBatchSize() && int64(len(b.ops)+len(g.dedups)+len(b.release)+16) < q.db.MaxBatchCount()
+}
+
+// commitBoth commits and answers. After a failure nothing is written any more: everybody gets the error.
+func (q *Queue) commitBoth(g *group, b *batch) {
 	err := q.Err()
 	if err == nil {
-		if g != nil {
-			g.seq = q.meta.lastSeq + 1
-			g.size = len(g.buf)
-			sealGroup(g.buf)
-		}
 		start := q.opt.Now()
+		if g != nil {
+			g.seq, g.size, g.committed = q.meta.lastSeq+1, len(g.own.buf), start.UnixMilli()
+			g.since = g.committed
+			sealGroup(g.own.buf, formWhole, g.committed)
+		}
 		if err = q.commit(g, b); err != nil {
 			q.fail(err)
 			err = q.Err()
@@ -61,100 +84,170 @@ func (q *Queue) commitNext() (more bool) {
 		}
 	}
 	q.finish(g, b, err)
-	return more || err == nil && len(q.notify) > 0
+}
+
+// transaction is what a commit is writing.
+type transaction struct {
+	*badger.Txn
+	q       *Queue
+	meta    meta
+	written int // bytes of keys and values
+}
+
+func (t *transaction) set(e *badger.Entry) error {
+	t.written += len(e.Key) + len(e.Value)
+	return t.SetEntry(e)
 }
 
 // commit writes g and b in one transaction and returns when it is durable.
 func (q *Queue) commit(g *group, b *batch) error {
-	txn := q.db.NewTransactionAt(readTs, true)
-	defer txn.Discard()
-	m, written := q.meta, 0
-	set := func(e *badger.Entry) error {
-		written += len(e.Key) + len(e.Value)
-		return txn.SetEntry(e)
-	}
+	t := transaction{Txn: q.db.NewTransactionAt(readTs, true), q: q, meta: q.meta}
+	defer t.Discard()
+	t.meta.commits++
 	if g != nil {
-		for c := range g.chunks() {
-			if err := set(badger.NewEntry(appendGroupKey(nil, g.seq, c), g.buf[c*chunkSize:min((c+1)*chunkSize, g.size)])); err != nil {
-				return fmt.Errorf("write group %d: %w", g.seq, err)
-			}
+		if err := t.addGroup(g); err != nil {
+			return fmt.Errorf("write group %d: %w", g.seq, err)
 		}
-		for _, d := range g.dedups {
-			key := append([]byte{kDedup}, d.Key[:]...)
-			if err := set(badger.NewEntry(key, appendDedup(nil, d.Fingerprint, d.id)).WithTTL(dedupTTL)); err != nil {
-				return fmt.Errorf("write an event's own id: %w", err)
-			}
-		}
-		m.lastSeq = g.seq
-		m.events += int64(len(g.events))
-		m.groups++
-		m.pending += int64(g.total)
-		m.bytes += int64(g.size)
 	}
 	if b != nil {
-		if err := q.releaseEvents(txn, b.release); err != nil {
+		if err := t.addBatch(b); err != nil {
 			return err
 		}
-		for _, o := range b.ops {
-			key := b.arena[o.key:o.keyEnd:o.keyEnd]
-			var err error
-			if o.del {
-				written += len(key)
-				err = txn.Delete(key)
-			} else {
-				err = set(badger.NewEntry(key, b.arena[o.val:o.valEnd:o.valEnd]))
-			}
-			if err != nil {
-				return fmt.Errorf("write %c record: %w", key[0], err)
-			}
-		}
-		m.groups += b.delta.groups
-		m.pending += b.delta.pending
-		m.bytes += b.delta.bytes
-		m.retrying += b.delta.retrying
-		m.dead += b.delta.dead
-		m.floor = max(m.floor, b.floor)
 	}
-	if err := set(badger.NewEntry([]byte{kMeta}, m.append(nil))); err != nil {
+	if err := t.set(badger.NewEntry([]byte{kMeta}, t.meta.append(nil))); err != nil {
 		return fmt.Errorf("write meta: %w", err)
 	}
-	if err := txn.CommitAt(commitTs, nil); err != nil {
+	q.applying.Lock()
+	err := q.opt.commitTxn(t.Txn)
+	q.applying.Unlock()
+	if err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	if err := q.syncNewWAL(written); err != nil {
+	if err := q.syncNewWAL(t.written); err != nil {
 		return err
 	}
-	q.meta = m
-	q.stored.Store(&m)
-	q.written.Add(int64(written))
+	if err := q.high.write(&t.meta); err != nil {
+		return err
+	}
+	q.meta = t.meta
+	stored := t.meta
+	q.stored.Store(&stored)
+	q.written.Add(int64(t.written))
 	q.syncs.Add(1)
 	return nil
 }
 
-// releaseEvents deletes those detached events of which no delivery waits any more. Everything up to the batch before is committed.
-func (q *Queue) releaseEvents(txn *badger.Txn, places []place) error {
-	for _, at := range places {
-		prefix := appendWaitingPrefix(nil, at)
-		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
-		it.Rewind()
-		used := it.Valid()
-		it.Close()
-		if used {
-			continue
-		}
-		for c := 0; ; c++ {
-			key := appendEventKey(nil, at, c)
-			if _, err := txn.Get(key); err == badger.ErrKeyNotFound {
-				break
-			} else if err != nil {
-				return fmt.Errorf("release event: %w", err)
-			}
-			if err := txn.Delete(key); err != nil {
-				return fmt.Errorf("release event: %w", err)
-			}
+func (t *transaction) addGroup(g *group) error {
+	for c := range g.chunks() {
+		part := g.own.buf[c*chunkSize : min((c+1)*chunkSize, g.size)]
+		if err := t.set(badger.NewEntry(appendGroupKey(nil, g.seq, c), part)); err != nil {
+			return err
 		}
 	}
+	for _, d := range g.dedups {
+		key := append([]byte{kDedup}, d.Key[:]...)
+		if err := t.set(badger.NewEntry(key, appendDedup(nil, d.Fingerprint, d.id)).WithTTL(dedupTTL)); err != nil {
+			return err
+		}
+	}
+	t.meta.lastSeq = g.seq
+	t.meta.events += int64(len(g.events))
+	t.meta.groups++
+	t.meta.pending += int64(g.total)
+	t.meta.bytes += int64(g.size)
 	return nil
+}
+
+func (t *transaction) addBatch(b *batch) error {
+	for _, o := range b.ops {
+		key := b.arena[o.key:o.keyEnd:o.keyEnd]
+		if key[0] == kValue {
+			if err := t.countValue(key, o.del); err != nil {
+				return err
+			}
+		}
+		var err error
+		if o.del {
+			t.written += len(key)
+			err = t.Delete(key)
+		} else {
+			err = t.set(badger.NewEntry(key, b.arena[o.val:o.valEnd:o.valEnd]))
+		}
+		if err != nil {
+			return fmt.Errorf("write %c record: %w", key[0], err)
+		}
+	}
+	m := &t.meta
+	m.groups += b.delta.groups
+	m.pending += b.delta.pending
+	m.bytes += b.delta.bytes
+	m.retrying += b.delta.retrying
+	m.dead += b.delta.dead
+	m.cursors += b.delta.cursors
+	m.floor = max(m.floor, b.floor)
+	return t.releaseEvents(b)
+}
+
+// countValue keeps count of the small values, which unlike everything else may be overwritten by somebody who does not know that.
+func (t *transaction) countValue(key []byte, del bool) error {
+	_, err := t.Get(key)
+	present := err == nil
+	if err != nil && !errors.Is(err, badger.ErrKeyNotFound) {
+		return fmt.Errorf("count values: %w", err)
+	}
+	if present && del {
+		t.meta.values--
+	} else if !present && !del {
+		t.meta.values++
+	}
+	return nil
+}
+
+// releaseEvents deletes those detached events of which no delivery waits any more, once the batch's own operations are applied.
+func (t *transaction) releaseEvents(b *batch) error {
+	if len(b.release) == 0 {
+		return nil
+	}
+	return t.q.view(func(before *badger.Txn) error {
+		for _, at := range b.release {
+			if _, used := b.detached[at]; used {
+				continue
+			}
+			used, err := t.anyWaiting(before, at)
+			if err != nil {
+				return err
+			}
+			if used {
+				continue
+			}
+			for c := 0; ; c++ {
+				key := appendEventKey(nil, at, c)
+				if _, err := t.Get(key); errors.Is(err, badger.ErrKeyNotFound) {
+					break
+				} else if err != nil {
+					return fmt.Errorf("release event: %w", err)
+				}
+				if err := t.Delete(key); err != nil {
+					return fmt.Errorf("release event: %w", err)
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// anyWaiting says whether a delivery of the event that waited before this transaction still does.
+func (t *transaction) anyWaiting(before *badger.Txn, at place) (bool, error) {
+	it := before.NewIterator(badger.IteratorOptions{Prefix: appendWaitingPrefix(nil, at)})
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		if _, err := t.Get(it.Item().KeyCopy(nil)); err == nil {
+			return true, nil
+		} else if !errors.Is(err, badger.ErrKeyNotFound) {
+			return false, fmt.Errorf("release event: %w", err)
+		}
+	}
+	return false, nil
 }
 
 // syncNewWAL makes the directory entry of a new write-ahead file durable; Badger syncs the file only. A new one can appear only after
@@ -181,7 +274,7 @@ func newestWAL(dir string) (string, error) {
 		return "", fmt.Errorf("look for a new write-ahead file: %w", err)
 	}
 	for i := len(entries) - 1; i >= 0; i-- { // sorted by name, and the names are numbers of equal width
-		if strings.HasSuffix(entries[i].Name(), ".mem") {
+		if strings.HasSuffix(entries[i].Name(), walSuffix) {
 			return filepath.Join(dir, entries[i].Name()), nil
 		}
 	}
@@ -192,23 +285,20 @@ func newestWAL(dir string) (string, error) {
 func (q *Queue) finish(g *group, b *batch, err error) {
 	if g != nil {
 		g.err = err
-		g.committed = q.opt.Now().UnixMilli()
 		for _, d := range g.dedups {
 			q.forgetDedup(d)
 		}
 		if err == nil {
-			g.pins.Store(1) // until it is dispatched
-			q.pinned.Add(int64(cap(g.buf)))
+			g.own.pins.Store(1) // until it is dispatched
+			q.pinned.Add(int64(cap(g.own.buf)))
 			g.ready()
 		}
 		close(g.done)
 	}
-	if b != nil {
-		for _, w := range b.waiters {
-			w <- err
-		}
-	}
 	if err != nil {
+		if b != nil {
+			b.answer(err)
+		}
 		return
 	}
 	var announce []event.WebhookID
@@ -221,7 +311,7 @@ func (q *Queue) finish(g *group, b *batch, err error) {
 	}
 	q.mu.Unlock()
 	if g != nil {
-		q.unpin(g)
+		q.unpin(&g.own)
 		q.announce = announce
 	}
 	for _, w := range announce {
@@ -230,11 +320,21 @@ func (q *Queue) finish(g *group, b *batch, err error) {
 	q.judgeSpace()
 }
 
+// answer tells those who wait for the batch. They have room for one answer each.
+func (b *batch) answer(err error) {
+	for _, w := range b.waiters {
+		w <- err
+	}
+}
+
 // afterCommitLocked does what had to wait until b was durable.
 func (q *Queue) afterCommitLocked(b *batch) {
-	for _, g := range b.progress {
+	for _, g := range b.held {
 		g.opsPending--
 		q.dropIfIdleLocked(g)
+	}
+	for _, im := range b.images {
+		q.unpin(im)
 	}
 	for _, r := range b.forget {
 		delete(r.lane.loaded, r.at)
@@ -247,22 +347,6 @@ func (q *Queue) afterCommitLocked(b *batch) {
 	if wake {
 		q.wakeClock()
 	}
-	if len(b.releaseNext) > 0 {
-		next := q.openLocked()
-		next.release = append(next.release, b.releaseNext...)
-	}
+	b.answer(nil)
 	q.recycleLocked(b)
-}
-
-// noDue is the due time of a webhook without retries.
-const noDue = math.MaxInt64
-
-// judgeSpace turns Append on and off by the bytes that are queued.
-func (q *Queue) judgeSpace() {
-	full := q.meta.bytes >= q.opt.MaxBytes
-	if full == q.isFull.Load() {
-		return
-	}
-	q.isFull.Store(full)
-	q.setRefusal()
 }

@@ -16,7 +16,7 @@ import (
 // maxScanned bounds the work of one List call: a page may come back short, with a cursor to go on.
 const maxScanned = 20_000
 
-// List returns waiting and dead deliveries, newest event first.
+// List returns waiting and dead deliveries, newest event first. A page may be short, or even empty, and still have a next one.
 func (q *Queue) List(f queue.Filter, cursor string, limit int) (page []queue.Info, next string, err error) {
 	from := []byte{kWaiting}
 	if cursor != "" {
@@ -24,8 +24,9 @@ func (q *Queue) List(f queue.Filter, cursor string, limit int) (page []queue.Inf
 			return nil, "", fmt.Errorf("list deliveries: %w", queue.ErrCursor)
 		}
 	}
+	limit = max(1, limit)
 	err = q.view(func(txn *badger.Txn) error {
-		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kWaiting}, PrefetchValues: true, PrefetchSize: min(limit+1, 100)})
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kWaiting}})
 		defer it.Close()
 		scanned := 0
 		for it.Seek(from); it.Valid(); it.Next() {
@@ -35,30 +36,51 @@ func (q *Queue) List(f queue.Filter, cursor string, limit int) (page []queue.Inf
 			}
 			scanned++
 			at, w, ok := parseWaitingKey(it.Item().Key())
-			if !ok || f.Webhook != (event.WebhookID{}) && f.Webhook != w {
+			if !ok || f.Webhook != (event.WebhookID{}) && f.Webhook != w || f.State != 0 && !inState(it.Item(), f.State) {
 				continue
 			}
-			var rec waiting
-			if err := it.Item().Value(func(v []byte) (err error) { rec, err = decodeWaiting(v); return err }); err != nil {
-				q.opt.Log.Warn("a waiting delivery cannot be read", "error", err)
-				continue
+			info, _, err := q.inspect(txn, at, w)
+			switch {
+			case isDamage(err) || errors.Is(err, queue.ErrNotFound): // reported, or settled since
+			case err != nil:
+				return fmt.Errorf("list deliveries: %w", err)
+			case matches(&f, &info):
+				page = append(page, info)
 			}
-			if f.State != 0 && f.State != rec.state {
-				continue
-			}
-			record, err := getEvent(txn, at)
-			if err != nil {
-				continue // settled between the two reads
-			}
-			info, e, err := describe(w, rec, record)
-			if err != nil || f.Event != "" && f.Event != string(e.ID) || f.Tenants != nil && !slices.Contains(f.Tenants, info.Tenant) {
-				continue
-			}
-			page = append(page, info)
 		}
 		return nil
 	})
 	return page, next, err
+}
+
+// inState looks at the state alone, before the event is read for the rest.
+func inState(item *badger.Item, s queue.State) bool {
+	match := true // what cannot be read is reported by inspect
+	item.Value(func(v []byte) error {
+		if rec, err := decodeWaiting(v); err == nil {
+			match = rec.state == s
+		}
+		return nil
+	})
+	return match
+}
+
+func matches(f *queue.Filter, info *queue.Info) bool {
+	return (f.Event == "" || f.Event == info.EventID) && (f.Tenants == nil || slices.Contains(f.Tenants, info.Tenant))
+}
+
+// inspect reads a waiting delivery. One that cannot be read is reported.
+func (q *Queue) inspect(txn *badger.Txn, at place, w event.WebhookID) (queue.Info, *event.Event, error) {
+	rec, record, err := q.getWaiting(txn, at, w)
+	if err == nil {
+		return describe(w, rec, record)
+	}
+	if isDamage(err) {
+		q.mu.Lock()
+		q.reportDamageLocked(at.seq, err)
+		q.mu.Unlock()
+	}
+	return queue.Info{}, nil, err
 }
 
 func describe(w event.WebhookID, rec waiting, record []byte) (queue.Info, *event.Event, error) {
@@ -70,35 +92,34 @@ func describe(w event.WebhookID, rec waiting, record []byte) (queue.Info, *event
 		Program: string(e.Program), State: rec.state, Attempts: rec.attempts, Accepted: e.Accepted, First: rec.first, Due: rec.due, Last: rec.last}, &e, nil
 }
 
-// find reads a waiting delivery by its id.
-func find(txn *badger.Txn, id event.DeliveryID) (at place, w event.WebhookID, rec waiting, record []byte, err error) {
+// find looks up where the delivery of this id waits.
+func find(txn *badger.Txn, id event.DeliveryID) (at place, w event.WebhookID, err error) {
 	item, err := txn.Get(appendDeliveryKey(nil, id))
 	if errors.Is(err, badger.ErrKeyNotFound) {
-		return at, w, rec, nil, queue.ErrNotFound
+		return at, w, queue.ErrNotFound
 	}
 	if err != nil {
-		return at, w, rec, nil, fmt.Errorf("find delivery %s: %w", id, err)
+		return at, w, fmt.Errorf("find delivery %s: %w", id, err)
 	}
 	key, err := item.ValueCopy(nil)
 	if err != nil {
-		return at, w, rec, nil, fmt.Errorf("find delivery %s: %w", id, err)
+		return at, w, fmt.Errorf("find delivery %s: %w", id, err)
 	}
 	at, w, ok := parseWaitingKey(key)
 	if !ok {
-		return at, w, rec, nil, fmt.Errorf("find delivery %s: %w", id, errDamaged)
+		return at, w, fmt.Errorf("find delivery %s: %w", id, errDamaged)
 	}
-	rec, record, err = getWaiting(txn, at, w)
-	return at, w, rec, record, err
+	return at, w, nil
 }
 
 // Get returns one waiting or dead delivery.
 func (q *Queue) Get(id event.DeliveryID) (info queue.Info, e *event.Event, err error) {
 	err = q.view(func(txn *badger.Txn) error {
-		_, w, rec, record, err := find(txn, id)
+		at, w, err := find(txn, id)
 		if err != nil {
 			return err
 		}
-		info, e, err = describe(w, rec, record)
+		info, e, err = q.inspect(txn, at, w)
 		return err
 	})
 	return info, e, err
@@ -106,26 +127,31 @@ func (q *Queue) Get(id event.DeliveryID) (info queue.Info, e *event.Event, err e
 
 // Redrive makes a waiting or dead delivery due now, with no attempts counted.
 func (q *Queue) Redrive(ctx context.Context, id event.DeliveryID) error {
-	q.redriving.Lock()
-	defer q.redriving.Unlock()
-	var at place
-	var w event.WebhookID
-	var rec waiting
-	if err := q.view(func(txn *badger.Txn) (err error) { at, w, rec, _, err = find(txn, id); return err }); err != nil {
-		return err
-	}
-	return q.write(ctx, func(*batch) error { return q.redriveLocked(at, w, rec) })
+	return q.write(ctx, func() error {
+		return q.view(func(txn *badger.Txn) error { return q.redriveLocked(txn, id) })
+	})
 }
 
-func (q *Queue) redriveLocked(at place, w event.WebhookID, rec waiting) error {
+// redriveLocked reads from the disk with the lock held, which nothing else does: it is rare, small, and only so is what it reads still
+// true when it writes. A settlement that is not durable yet shows in lane.loaded.
+func (q *Queue) redriveLocked(txn *badger.Txn, id event.DeliveryID) error {
+	at, w, err := find(txn, id)
+	if err != nil {
+		return err
+	}
 	l := q.laneLocked(w)
+	l.unloadRetryLocked(at)
 	if _, busy := l.loaded[at]; busy {
 		return queue.ErrBusy
+	}
+	rec, _, err := q.getWaiting(txn, at, w)
+	if err != nil {
+		return err
 	}
 	old := rec.due
 	rec.due = q.opt.Now().UnixMilli()
 	if rec.due < l.storedDue {
-		q.storeCursorLocked(l, rec.due)
+		q.lowerCursorLocked(l, rec.due)
 	}
 	b := q.openLocked()
 	if rec.state == queue.StateRetrying {
@@ -138,8 +164,23 @@ func (q *Queue) redriveLocked(at place, w event.WebhookID, rec waiting) error {
 	}
 	rec.state, rec.attempts = queue.StateRetrying, 0
 	b.setWaiting(at, w, &rec)
-	b.setDue(w, rec.due, at)
-	b.retries = append(b.retries, retryCommitted{l, rec.due})
-	l.unknown++
+	q.enterDueLocked(b, l, at, rec.due)
+	if l.loaded == nil {
+		l.loaded = map[place]int64{}
+	}
+	l.loaded[at] = rec.due // until it is durable
+	b.forget = append(b.forget, retryForgotten{l, at})
+	l.redrives++
 	return nil
+}
+
+// unloadRetryLocked takes a due retry that nobody has leased yet out of memory.
+func (l *lane) unloadRetryLocked(at place) {
+	for range l.retry.n {
+		if r := l.retry.pop(); r.at != at {
+			l.retry.push(r)
+		} else {
+			delete(l.loaded, at)
+		}
+	}
 }

@@ -2,14 +2,6 @@ package badgerq
 
 import (
 	"edgerelay/relay/event"
-	"edgerelay/relay/queue"
-)
-
-// Where a leased delivery came from (queue.Handle.Kind).
-const (
-	fromLive  = 1 // handed out straight after its commit
-	fromLag   = 2 // read back from its group for a webhook that lags
-	fromRetry = 3 // read back from its own record
 )
 
 // lane is what the engine knows of one webhook; Queue.mu guards it. (The sending side has lanes of its own, with limits and circuits.)
@@ -23,25 +15,28 @@ type lane struct {
 
 	lagging bool   // new groups are left on disk; cursor is the first that has not been read back
 	cursor  uint64 // may be given up only when it has passed Queue.dispatched
+	behind  int64  // Unix milliseconds of the commit of the group at the cursor, or of an older one
 	backlog ring[readBack]
 
-	nextDue int64           // earliest due time in the store, noDue when none
-	heapAt  int             // place in Queue.dueLanes, -1 = not there
-	dueFrom int64           // retries due earlier are settled or in memory; noDue while a reader scans
-	isDue   bool            // the clock has found nextDue in the past
-	loaded  map[place]int64 // due times of retries in memory or whose settlement is not durable yet: never read a second time
-	unknown int             // retries stored in batches that are not committed, so that dueFrom does not know them
+	nextDue  int64           // earliest due time of which the clock is to wake this lane, noDue when none
+	heapAt   int             // place in Queue.dueLanes, -1 = not there
+	dueFrom  int64           // retries due earlier are settled or in memory; noDue while a reader scans
+	isDue    bool            // there may be retries to read back now; set by the clock, cleared by the reader before it looks
+	loaded   map[place]int64 // due times of retries in memory, or whose settlement or redrive is not durable yet: never read a second time
+	unknown  int             // retries stored in batches that are not committed, so that dueFrom does not know them
+	redrives int             // counts Redrive, so that a reader notices that what it has read is outdated
 
-	storedFloor uint64 // what the cursor record says; 0 = there is none
-	storedDue   int64
-	refilling   bool // queued for a reader or in its hands
-	spills      int  // counts spillLocked, so that a reader notices that its place in the log is not right any more
+	storedFloor uint64 // what the cursor record says; 0 = no group
+	storedDue   int64  // and no time; without both there is no record
+	refilling   bool   // queued for a reader or in its hands
+	spills      int    // counts spillLocked, so that a reader notices that its place in the log is not right any more
 }
 
 // item is a delivery in memory: one event of a pinned group.
 type item struct {
 	g       *group
-	event   uint32
+	image   *image
+	event   uint32 // which one of the record
 	ordinal uint32
 	kind    uint8
 }
@@ -104,27 +99,26 @@ func (q *Queue) laneRoomLocked() int {
 	return (q.opt.Window - q.inMemory) / 4
 }
 
+// tightLocked says that memory is half used: from then on, what nobody leases is not kept.
+func (q *Queue) tightLocked() bool {
+	return q.inMemory >= q.opt.Window/2 || q.pinned.Load() >= q.opt.WindowBytes/2
+}
+
 // dispatchLocked hands a freshly committed group's deliveries to their webhooks, or leaves them on disk for those that lag.
 // It appends the webhooks to announce.
 func (q *Queue) dispatchLocked(g *group, announce []event.WebhookID) []event.WebhookID {
 	room := q.laneRoomLocked()
 	q.pending.Add(int64(g.total))
-	for i := range g.events {
-		_, targets, _, err := event.DecodeRecord(g.record(uint32(i)))
-		if err != nil {
-			panic("BUG: a committed event does not decode: " + err.Error())
-		}
+	for i := range uint32(len(g.events)) {
+		targets := g.targets(g.image.buf, i)
 		for t := range targets.Len() {
 			l := q.laneLocked(targets.At(t))
-			if !q.offerLocked(l, g, uint32(i), g.base[i]+uint32(t), room) {
-				if l.hungry && !l.parked {
-					q.askRefillLocked(l)
-				}
-				continue
-			}
-			if l.hungry {
+			switch taken := q.offerLocked(l, g, i, g.base[i]+uint32(t), room); {
+			case taken && l.hungry:
 				l.hungry = false
 				announce = append(announce, l.id)
+			case !taken && l.hungry:
+				q.askRefillLocked(l)
 			}
 		}
 	}
@@ -144,17 +138,17 @@ func (q *Queue) offerLocked(l *lane, g *group, ev, ordinal uint32, room int) boo
 		return false
 	}
 	if l.parked || l.inbox.n >= room {
-		q.startLagLocked(l, g.seq)
+		q.startLagLocked(l, g.seq, g.committed)
 		return false
 	}
-	q.takeItemLocked(l, item{g, ev, ordinal, fromLive})
+	q.takeItemLocked(l, item{g, g.image, ev, ordinal, fromLive})
 	g.live++
 	return true
 }
 
 func (q *Queue) takeItemLocked(l *lane, it item) {
 	it.g.taken.set(it.ordinal)
-	it.g.pins.Add(1)
+	it.image.pins.Add(1)
 	l.inbox.push(it)
 	q.inMemory++
 }
@@ -195,9 +189,9 @@ func (q *Queue) floorLocked() uint64 {
 
 // startLagLocked makes l leave everything from group seq on to the disk. The cursor must be in a batch before anything that lets the
 // queue's floor pass seq.
-func (q *Queue) startLagLocked(l *lane, seq uint64) {
-	l.lagging, l.cursor = true, seq
-	q.storeCursorLocked(l, l.storedDue)
+func (q *Queue) startLagLocked(l *lane, seq uint64, committed int64) {
+	l.lagging, l.cursor, l.behind = true, seq, committed
+	q.lowerCursorLocked(l, l.storedDue)
 }
 
 // floor is the first group of which this lane still needs something although the queue's own floor may have passed it; 0 = none.
@@ -211,135 +205,47 @@ func (l *lane) floor() uint64 {
 	return 0
 }
 
-// storeCursorLocked writes l's cursor record: its floor, and the time before which no retry of it is unsettled (0 = not known).
-func (q *Queue) storeCursorLocked(l *lane, due int64) {
+// lowerCursorLocked makes sure that the stored cursor is not above the lane, and enters due. It never raises the floor: what is settled
+// below a raised floor must have been written first, which raiseCursorsLocked sees to.
+func (q *Queue) lowerCursorLocked(l *lane, due int64) {
 	floor := l.floor()
+	if floor == 0 || l.storedFloor > 0 && l.storedFloor < floor {
+		floor = l.storedFloor
+	}
+	q.storeCursorLocked(l, floor, due)
+}
+
+// raiseCursorsLocked lets the stored cursors follow their lanes; the clock calls it once a second.
+func (q *Queue) raiseCursorsLocked() {
+	for _, g := range q.groups {
+		q.saveProgressLocked(g)
+	}
+	for _, l := range q.lanes {
+		due := l.storedDue
+		if !l.refilling && l.unknown == 0 {
+			due = l.dueFrom
+			for _, d := range l.loaded {
+				due = min(due, d)
+			}
+		}
+		q.storeCursorLocked(l, l.floor(), due)
+	}
+}
+
+// storeCursorLocked writes l's cursor record: its floor, and the time before which no retry of it is unsettled (0 = not known).
+func (q *Queue) storeCursorLocked(l *lane, floor uint64, due int64) {
 	if floor == l.storedFloor && due == l.storedDue {
 		return
 	}
 	b := q.openLocked()
+	if l.storedFloor == 0 && l.storedDue == 0 {
+		b.delta.cursors++
+	}
 	if floor == 0 && due == 0 {
+		b.delta.cursors--
 		b.del(func(k []byte) []byte { return appendCursorKey(k, l.id) })
 	} else {
 		b.set(func(k []byte) []byte { return appendCursorKey(k, l.id) }, func(v []byte) []byte { return appendCursor(v, floor, due) })
 	}
 	l.storedFloor, l.storedDue = floor, due
-}
-
-// raiseCursorLocked lets the stored cursor follow the lane; the clock calls it once a second.
-func (q *Queue) raiseCursorLocked(l *lane) {
-	due := l.storedDue
-	if !l.refilling && l.unknown == 0 {
-		due = l.dueFrom
-		for _, d := range l.loaded {
-			due = min(due, d)
-		}
-	}
-	q.storeCursorLocked(l, due)
-}
-
-// Park forgets what is in memory for w; Lease ends it.
-func (q *Queue) Park(w event.WebhookID) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	l := q.laneLocked(w)
-	l.parked, l.hungry = true, true
-	q.spillLocked(l)
-}
-
-// spillLocked gives everything in l's inbox back to the disk.
-func (q *Queue) spillLocked(l *lane) {
-	l.spills++
-	if l.inbox.n > 0 {
-		first := l.inbox.at(0).g.seq
-		if l.lagging {
-			first = min(first, l.cursor)
-		}
-		q.startLagLocked(l, first)
-		for l.inbox.n > 0 {
-			it := l.inbox.pop()
-			q.inMemory--
-			it.g.taken.clear(it.ordinal)
-			if it.kind == fromLive {
-				it.g.live--
-			} else {
-				it.g.lag--
-				l.readBackDone(it.g.seq)
-			}
-			q.idleLocked(it.g)
-			q.unpin(it.g)
-		}
-	}
-	for l.retry.n > 0 {
-		r := l.retry.pop()
-		delete(l.loaded, r.at)
-		l.dueFrom = min(l.dueFrom, r.due)
-		l.nextDue = min(l.nextDue, r.due)
-		l.isDue = true
-	}
-}
-
-// readBackDone notes that one delivery of group seq is off the lane's hands.
-func (l *lane) readBackDone(seq uint64) {
-	for i := range l.backlog.n {
-		if r := l.backlog.at(i); r.seq == seq {
-			r.left--
-			break
-		}
-	}
-	for l.backlog.n > 0 && l.backlog.at(0).left == 0 {
-		l.backlog.pop()
-	}
-}
-
-// Lease hands out w's next delivery: due retries and fresh ones in turn.
-func (q *Queue) Lease(w event.WebhookID, d *queue.Delivery) bool {
-	q.mu.Lock()
-	l := q.laneLocked(w)
-	l.parked = false
-	if q.stopping {
-		q.mu.Unlock()
-		return false
-	}
-	switch {
-	case l.retry.n > 0 && (l.turn || l.inbox.n == 0):
-		r := l.retry.pop()
-		l.turn = false
-		q.refillIfLowLocked(l)
-		q.mu.Unlock()
-		r.fill(w, d)
-		return true
-	case l.inbox.n > 0:
-		it := l.inbox.pop()
-		q.inMemory--
-		l.turn = true
-		q.refillIfLowLocked(l)
-		q.mu.Unlock()
-		d.Buf = append(d.Buf[:0], it.g.record(it.event)...)
-		q.unpin(it.g)
-		d.Webhook, d.Attempts, d.First = w, 0, 0
-		d.Handle = queue.Handle{Kind: it.kind, Event: it.event, Ordinal: it.ordinal, Seq: it.g.seq, Group: it.g}
-		d.Event, _, _, _ = event.DecodeRecord(d.Buf) // decoded before, when it was dispatched or read back
-		return true
-	}
-	l.hungry = true
-	q.refillIfLowLocked(l)
-	q.mu.Unlock()
-	return false
-}
-
-// refillIfLowLocked asks a reader for more before the inbox runs dry.
-func (q *Queue) refillIfLowLocked(l *lane) {
-	if l.lagging && l.inbox.n <= q.opt.Refill/2 || l.isDue && l.retry.n == 0 {
-		q.askRefillLocked(l)
-	}
-}
-
-func (q *Queue) askRefillLocked(l *lane) {
-	if l.refilling || l.parked || q.stopping {
-		return
-	}
-	l.refilling = true
-	q.refills = append(q.refills, l)
-	q.refillWake.Signal()
 }

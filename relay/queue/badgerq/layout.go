@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"strings"
 	"time"
 
 	"edgerelay/relay/event"
@@ -90,7 +91,7 @@ func parseDueKey(k []byte) (w event.WebhookID, due int64, at place, ok bool) {
 		return w, 0, at, false
 	}
 	due = int64(binary.BigEndian.Uint64(k[17:]))
-	return event.WebhookID(k[1:17]), due, place{binary.BigEndian.Uint64(k[25:]), binary.BigEndian.Uint32(k[33:])}, true
+	return event.WebhookID(k[1:17]), due, place{binary.BigEndian.Uint64(k[25:]), binary.BigEndian.Uint32(k[33:])}, due >= 0
 }
 
 // Errors of the decoders.
@@ -99,26 +100,26 @@ var (
 	errVersion = errors.New("record of an unknown version")
 )
 
-// meta is the one record that every commit rewrites, so the counters are exact after any crash:
-//
-//	 0   1        9       17       25        33       41       49         57     65      69
-//	+---+--------+--------+--------+---------+--------+--------+----------+------+-------+
-//	| v | lastSeq| floor  | events | groups  | pending| bytes  | retrying | dead | crc32 |
-//	+---+--------+--------+--------+---------+--------+--------+----------+------+-------+
+// meta is the one record that every commit rewrites, so the counters are exact after any crash: a version byte, the fields below in
+// this order as 8 bytes each, crc32.
 type meta struct {
 	lastSeq  uint64 // newest group that was ever committed
 	floor    uint64 // no group below it has a delivery that is not settled, waiting, dead, or behind a cursor
+	commits  int64  // commits ever made
 	events   int64  // events ever committed
 	groups   int64  // group records present
 	pending  int64  // deliveries in them that are not settled on disk
 	bytes    int64  // payload bytes of groups and detached events
 	retrying int64
 	dead     int64
+	cursors  int64 // cursor records present
+	values   int64 // small values present
 }
 
 const (
 	metaVersion = 1
-	metaSize    = 69
+	metaFields  = 11
+	metaSize    = 1 + 8*metaFields + 4
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -126,8 +127,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 func (m *meta) append(b []byte) []byte {
 	start := len(b)
 	b = append(b, metaVersion)
-	for _, v := range [...]uint64{m.lastSeq, m.floor, uint64(m.events), uint64(m.groups), uint64(m.pending), uint64(m.bytes),
-		uint64(m.retrying), uint64(m.dead)} {
+	for _, v := range [metaFields]uint64{m.lastSeq, m.floor, uint64(m.commits), uint64(m.events), uint64(m.groups), uint64(m.pending),
+		uint64(m.bytes), uint64(m.retrying), uint64(m.dead), uint64(m.cursors), uint64(m.values)} {
 		b = binary.BigEndian.AppendUint64(b, v)
 	}
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
@@ -141,38 +142,90 @@ func decodeMeta(b []byte) (m meta, err error) {
 		return m, fmt.Errorf("meta: %w: %d bytes", errDamaged, len(b))
 	}
 	u := func(i int) uint64 { return binary.BigEndian.Uint64(b[1+8*i:]) }
-	return meta{u(0), u(1), int64(u(2)), int64(u(3)), int64(u(4)), int64(u(5)), int64(u(6)), int64(u(7))}, nil
+	n := func(i int) int64 { return int64(u(i)) }
+	return meta{lastSeq: u(0), floor: u(1), commits: n(2), events: n(3), groups: n(4), pending: n(5), bytes: n(6), retrying: n(7), dead: n(8),
+		cursors: n(9), values: n(10)}, nil
 }
 
-// A group's value, over all its chunks:
+// A group's value, over all its chunks, little-endian:
 //
-//	 0   1   2     4        8
-//	+---+---+-----+--------+-------------------------------+
-//	| v | 0 |  0  | crc32  | event records, one after the other
-//	+---+---+-----+--------+-------------------------------+
+//	 0   1      2     4       8           16
+//	+---+------+-----+-------+-----------+--------------------------------+
+//	| v | form |  0  | crc32 | committed | event records, one after the other
+//	+---+------+-----+-------+-----------+--------------------------------+
 //
-// crc32 (Castagnoli) covers everything behind it.
+// crc32 (Castagnoli) covers everything but itself. Form 1 is a group whose settled events were dropped: there each record comes behind
+// the number, 4 bytes, that it had in the whole group.
 const (
 	groupVersion = 1
-	groupHeader  = 8
+	groupHeader  = 16
+	formWhole    = 0
+	formSparse   = 1
+	numberSize   = 4
 )
 
-func sealGroup(buf []byte) {
-	buf[0] = groupVersion
-	binary.LittleEndian.PutUint32(buf[4:], crc32.Checksum(buf[groupHeader:], castagnoli))
+func sealGroup(buf []byte, form byte, committed int64) {
+	buf[0], buf[1], buf[2], buf[3] = groupVersion, form, 0, 0
+	binary.LittleEndian.PutUint64(buf[8:], uint64(committed))
+	binary.LittleEndian.PutUint32(buf[4:], groupSum(buf))
 }
 
-func checkGroup(b []byte) error {
+func groupSum(b []byte) uint32 {
+	return crc32.Update(crc32.Checksum(b[:4], castagnoli), castagnoli, b[8:])
+}
+
+func checkGroup(b []byte) (sparse bool, committed int64, err error) {
 	if len(b) < groupHeader {
-		return fmt.Errorf("group: %w: %d bytes", errDamaged, len(b))
+		return false, 0, fmt.Errorf("group: %w: %d bytes", errDamaged, len(b))
 	}
 	if b[0] != groupVersion {
-		return fmt.Errorf("group: %w: found %d, this program reads %d", errVersion, b[0], groupVersion)
+		return false, 0, fmt.Errorf("group: %w: found %d, this program reads %d", errVersion, b[0], groupVersion)
 	}
-	if got, want := crc32.Checksum(b[groupHeader:], castagnoli), binary.LittleEndian.Uint32(b[4:]); got != want {
-		return fmt.Errorf("group: %w: checksum %08x, stored %08x", errDamaged, got, want)
+	if got, want := groupSum(b), binary.LittleEndian.Uint32(b[4:]); got != want {
+		return false, 0, fmt.Errorf("group: %w: checksum %08x, stored %08x", errDamaged, got, want)
 	}
-	return nil
+	if b[1] > formSparse {
+		return false, 0, fmt.Errorf("group: %w: found form %d", errVersion, b[1])
+	}
+	return b[1] == formSparse, int64(binary.LittleEndian.Uint64(b[8:])), nil
+}
+
+// A progress record:
+//
+//	 0   1        5            5+8n
+//	+---+--------+------------+-------+
+//	| v | n words| settled    | crc32 |
+//	+---+--------+------------+-------+
+const progressVersion = 1
+
+func (p *progress) append(b []byte) []byte {
+	start := len(b)
+	b = append(b, progressVersion)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(p.settled)))
+	for _, w := range p.settled {
+		b = binary.BigEndian.AppendUint64(b, w)
+	}
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
+}
+
+// decode reads what append wrote, for a group of total deliveries whose bitmaps are ready. A record that does not fit is not believed:
+// the deliveries are made again rather than lost.
+func (p *progress) decode(b []byte, total int) bool {
+	n := len(p.settled)
+	if len(b) != 9+8*n || b[0] != progressVersion || int(binary.BigEndian.Uint32(b[1:])) != n ||
+		crc32.Checksum(b[:len(b)-4], castagnoli) != binary.BigEndian.Uint32(b[len(b)-4:]) {
+		return false
+	}
+	for i := range p.settled {
+		p.settled[i] = binary.BigEndian.Uint64(b[5+8*i:])
+	}
+	if used := total % 64; used != 0 && p.settled[n-1]>>used != 0 {
+		clear(p.settled)
+		return false
+	}
+	p.nSettled = p.settled.count()
+	p.onDisk = p.nSettled
+	return true
 }
 
 // waiting is what a delivery outside its group remembers:
@@ -207,7 +260,7 @@ func (w *waiting) append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(w.due))
 	b = binary.BigEndian.AppendUint64(b, uint64(w.last.At))
 	b = binary.BigEndian.AppendUint32(b, w.size)
-	b = append(b, w.last.Detail[:min(len(w.last.Detail), maxDetail)]...)
+	b = append(b, strings.ToValidUTF8(w.last.Detail[:min(len(w.last.Detail), maxDetail)], "")...)
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
 }
 

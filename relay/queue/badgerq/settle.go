@@ -1,8 +1,6 @@
 package badgerq
 
 import (
-	"encoding/binary"
-	"hash/crc32"
 	"time"
 
 	"edgerelay/relay/event"
@@ -13,25 +11,30 @@ import (
 func (q *Queue) Ack(d *queue.Delivery) {
 	h := d.TakeHandle()
 	q.mu.Lock()
-	if h.Kind == fromRetry {
-		b, l := q.openLocked(), q.laneLocked(d.Webhook)
-		q.endRetryLocked(b, l, d, h)
-		at := place{h.Seq, h.Event}
-		b.del(func(k []byte) []byte { return appendWaitingKey(k, at, d.Webhook) })
-		b.del(func(k []byte) []byte { return appendDeliveryKey(k, d.ID()) })
-		q.releaseLocked(b, at, d)
-		b.delta.retrying--
-		b.delta.bytes -= int64(len(d.Buf))
-		q.retrying--
-	} else {
+	defer q.mu.Unlock()
+	if h.Kind != fromRetry {
 		q.settleInGroupLocked(d.Webhook, h)
+		return
 	}
-	q.mu.Unlock()
+	at := place{h.Seq, h.Event}
+	b := q.openLocked()
+	q.endRetryLocked(b, q.laneLocked(d.Webhook), at, h.Due)
+	id := d.ID()
+	b.del(func(k []byte) []byte { return appendWaitingKey(k, at, d.Webhook) })
+	b.del(func(k []byte) []byte { return appendDeliveryKey(k, id) })
+	if targetCount(d.Buf) == 1 {
+		b.delEvent(at, len(d.Buf)) // an event of one webhook has only one waiting delivery
+	} else {
+		b.release = append(b.release, at)
+	}
+	b.delta.retrying--
+	b.delta.bytes -= int64(len(d.Buf))
+	q.retrying--
 }
 
 // Retry moves d to a record of its own, due at due.
 func (q *Queue) Retry(d *queue.Delivery, due time.Time, f queue.Failure) {
-	q.setAside(d, waiting{state: queue.StateRetrying, due: due.UnixMilli(), last: f})
+	q.setAside(d, waiting{state: queue.StateRetrying, due: max(0, due.UnixMilli()), last: f})
 }
 
 // Bury moves d to a record of its own, dead.
@@ -39,7 +42,7 @@ func (q *Queue) Bury(d *queue.Delivery, f queue.Failure) {
 	q.setAside(d, waiting{state: queue.StateDead, last: f})
 }
 
-// setAside stores what d becomes and settles where it came from, in one batch, so that it is in exactly one place after any crash.
+// setAside stores what d becomes and settles where it came from, in this order, so that it is never in neither place after a crash.
 func (q *Queue) setAside(d *queue.Delivery, rec waiting) {
 	h := d.TakeHandle()
 	at := place{h.Seq, h.Event}
@@ -55,11 +58,11 @@ func (q *Queue) setAside(d *queue.Delivery, rec waiting) {
 	defer q.mu.Unlock()
 	l := q.laneLocked(d.Webhook)
 	if rec.state == queue.StateRetrying && rec.due < l.storedDue {
-		q.storeCursorLocked(l, rec.due) // in this batch or an earlier one than the retry itself
+		q.lowerCursorLocked(l, rec.due) // in this batch or an earlier one than the retry itself
 	}
 	b := q.openLocked()
 	if h.Kind == fromRetry {
-		q.endRetryLocked(b, l, d, h)
+		q.endRetryLocked(b, l, at, h.Due)
 		b.delta.retrying--
 		q.retrying--
 	} else {
@@ -72,31 +75,26 @@ func (q *Queue) setAside(d *queue.Delivery, rec waiting) {
 		b.delta.dead++
 		q.dead++
 	} else {
-		b.setDue(d.Webhook, rec.due, at)
+		q.enterDueLocked(b, l, at, rec.due)
 		b.delta.retrying++
 		q.retrying++
-		b.retries = append(b.retries, retryCommitted{l, rec.due})
-		l.unknown++
 	}
 	if h.Kind != fromRetry {
 		q.settleInGroupLocked(d.Webhook, h) // in this batch or a later one, never an earlier
 	}
 }
 
-// endRetryLocked removes a leased retry from the due clock. Until that is durable, the reader must not take it again.
-func (q *Queue) endRetryLocked(b *batch, l *lane, d *queue.Delivery, h queue.Handle) {
-	at := place{h.Seq, h.Event}
-	b.delDue(d.Webhook, h.Due, at)
-	b.forget = append(b.forget, retryForgotten{l, at})
+// enterDueLocked writes a due time, of which the clock learns when it is durable.
+func (q *Queue) enterDueLocked(b *batch, l *lane, at place, due int64) {
+	b.setDue(l.id, due, at)
+	b.retries = append(b.retries, retryCommitted{l, due})
+	l.unknown++
 }
 
-// releaseLocked deletes a detached event with its last waiting delivery. An event of one webhook has only one.
-func (q *Queue) releaseLocked(b *batch, at place, d *queue.Delivery) {
-	if targetCount(d.Buf) == 1 {
-		b.delEvent(at, len(d.Buf))
-		return
-	}
-	b.releaseNext = append(b.releaseNext, at)
+// endRetryLocked removes a leased retry from the due clock. Until that is durable, l.loaded keeps the reader from taking it again.
+func (q *Queue) endRetryLocked(b *batch, l *lane, at place, due int64) {
+	b.delDue(l.id, due, at)
+	b.forget = append(b.forget, retryForgotten{l, at})
 }
 
 // targetCount reads the number of webhooks out of an event record.
@@ -132,28 +130,29 @@ func (q *Queue) settleInGroupLocked(w event.WebhookID, h queue.Handle) {
 func (q *Queue) settledLocked(g *group) {
 	b := q.openLocked()
 	b.deleteGroup(g)
-	q.heldByLocked(b, g)
+	q.holdLocked(b, g)
 	if g.linked {
 		q.unlinkLocked(g)
 	}
 }
 
-// heldByLocked keeps g in memory until b is durable, because until then its record does not tell what is settled.
-func (q *Queue) heldByLocked(b *batch, g *group) {
+// holdLocked keeps g in memory until b is durable, because until then its record does not tell what is settled.
+func (q *Queue) holdLocked(b *batch, g *group) {
 	q.groups[g.seq] = g
 	g.opsPending++
-	b.progress = append(b.progress, g)
+	b.held = append(b.held, g)
 }
 
-// idleLocked is called when g may have lost its last delivery in memory: what is settled is written down, and the object dropped.
+// idleLocked is called when g has lost a delivery in memory. What is settled must be in a batch before the floor, or a cursor, can pass
+// the group: behind them nobody would ever settle it again.
 func (q *Queue) idleLocked(g *group) {
-	if g.linked && g.live == 0 {
+	if g.live == 0 && (g.linked || g.lag == 0) {
+		q.saveProgressLocked(g)
+	}
+	if g.live == 0 && g.linked {
 		q.unlinkLocked(g)
 	}
-	if g.live == 0 && g.lag == 0 {
-		q.saveProgressLocked(g)
-		q.dropIfIdleLocked(g)
-	}
+	q.dropIfIdleLocked(g)
 }
 
 // saveProgressLocked stores which deliveries are settled, if that has changed.
@@ -163,45 +162,16 @@ func (q *Queue) saveProgressLocked(g *group) {
 	}
 	b := q.openLocked()
 	b.writeProgress(g)
-	q.heldByLocked(b, g)
+	q.holdLocked(b, g)
 }
 
+// dropIfIdleLocked forgets a group that has nothing in memory and nothing to tell.
 func (q *Queue) dropIfIdleLocked(g *group) {
-	if g.live == 0 && g.lag == 0 && g.opsPending == 0 {
-		delete(q.groups, g.seq)
+	if g.live > 0 || g.lag > 0 || g.opsPending > 0 || g.loads > 0 {
+		return
 	}
-}
-
-// A progress record:
-//
-//	 0   1        5            5+8n
-//	+---+--------+------------+-------+
-//	| v | n words| settled    | crc32 |
-//	+---+--------+------------+-------+
-const progressVersion = 1
-
-func (g *group) appendProgress(b []byte) []byte {
-	start := len(b)
-	b = append(b, progressVersion)
-	b = binary.BigEndian.AppendUint32(b, uint32(len(g.settled)))
-	for _, w := range g.settled {
-		b = binary.BigEndian.AppendUint64(b, w)
+	delete(q.groups, g.seq)
+	if g.nSettled > 0 && g.nSettled < g.total {
+		q.askThinLocked(g)
 	}
-	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
-}
-
-// setProgress reads what appendProgress wrote into a group whose bitmaps are ready. A record that does not fit is not believed: its
-// deliveries are made again rather than lost.
-func (g *group) setProgress(b []byte) bool {
-	n := len(g.settled)
-	if len(b) != 9+8*n || b[0] != progressVersion || int(binary.BigEndian.Uint32(b[1:])) != n ||
-		crc32.Checksum(b[:len(b)-4], castagnoli) != binary.BigEndian.Uint32(b[len(b)-4:]) {
-		return false
-	}
-	for i := range g.settled {
-		g.settled[i] = binary.BigEndian.Uint64(b[5+8*i:])
-	}
-	g.nSettled = g.settled.count()
-	g.onDisk = g.nSettled
-	return g.nSettled <= g.total
 }

@@ -1,0 +1,3 @@
+package badgerq
+
+func runAsChild() bool { return false }

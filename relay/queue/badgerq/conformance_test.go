@@ -1,0 +1,62 @@
+package badgerq
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"edgerelay/relay/event"
+	"edgerelay/relay/queue"
+	"edgerelay/relay/queue/queuetest"
+)
+
+func TestMain(m *testing.M) {
+	if runAsChild() {
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// The suite runs over the ordinary sizes, and over sizes so small that nearly everything goes by way of the disk.
+func TestConformance(t *testing.T) {
+	queuetest.Run(t, opener(func(*Options) {}))
+}
+
+func TestConformanceTiny(t *testing.T) {
+	queuetest.Run(t, opener(tiny))
+}
+
+func opener(change func(*Options)) queuetest.Open {
+	return func(t *testing.T, dir string, ready func(event.WebhookID), now func() time.Time) queue.Queue {
+		t.Helper()
+		opt := testOptions(dir)
+		opt.Ready, opt.Now = ready, now
+		change(&opt)
+		q, err := Open(opt)
+		if err != nil {
+			t.Fatalf("Open: %v", err)
+		}
+		return q
+	}
+}
+
+// testOptions are the defaults without a log and without the guard for disk space. Writes are not synced: these tests cannot cut the
+// power, and TestOrderOfCommit looks at what an answer waits for.
+func testOptions(dir string) Options {
+	opt := DefaultOptions(dir)
+	opt.Log = slog.New(slog.DiscardHandler)
+	opt.Sync, opt.MinFree = false, 0
+	opt.FlushEvery, opt.Tick = time.Millisecond, 5*time.Millisecond
+	return opt
+}
+
+// tiny makes every window overflow. The memtable becomes as small as Badger takes it.
+func tiny(opt *Options) {
+	opt.MemTable = 1
+	opt.Window, opt.WindowBytes = 24, 64<<10
+	opt.GroupEvents, opt.GroupBytes = 8, 4<<10
+	opt.Refill, opt.RefillBytes = 4, 4<<10
+	opt.StallAfter = 20 * time.Millisecond
+}
