@@ -105,13 +105,13 @@ type RemoteSink struct {
 	Hooks   int
 }
 
-// StartRemoteSink starts a child process (command must end in ServeSink on its standard input and output) without a sink yet: see Fresh.
-func StartRemoteSink(command []string) (*RemoteSink, error) {
+// startRemoteSink starts a child process without a sink yet: see Fresh.
+func startRemoteSink(program string) (*RemoteSink, error) {
 	in, out, err := pipes()
 	if err != nil {
 		return nil, err
 	}
-	p, err := StartProcess(ProcessOptions{Command: command, Stdin: in.child, Stdout: out.child})
+	p, _, err := startProcess(ProcessOptions{Program: program, Args: []string{"bench", "sink"}, Stdin: in.child, Stdout: out.child})
 	in.child.Close()
 	out.child.Close()
 	if err != nil {

@@ -63,9 +63,9 @@ func (s *Session) queueAlone(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	argv := s.Command("bench", "queue", "--dir", dir, "--producers", strconv.Itoa(s.Connections), "--size", strconv.Itoa(s.Size), "--duration", (s.Duration / 2).String(),
-		"--durability", s.Relay.Durability)
-	out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).Output()
+	args := []string{"bench", "queue", "--dir", dir, "--producers", strconv.Itoa(s.Connections), "--size", strconv.Itoa(s.Size), "--duration", (s.Duration / 2).String(),
+		"--durability", s.Relay.Durability}
+	out, err := command(ctx, s.Program, args).Output()
 	if err != nil {
 		if e, ok := err.(*exec.ExitError); ok {
 			err = fmt.Errorf("%w: %s", err, e.Stderr)

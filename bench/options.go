@@ -7,8 +7,7 @@ import (
 
 // Bench says what to measure and how.
 type Bench struct {
-	// Command returns the command line that runs this program with other arguments: the relay, the sink and the forwarder are children.
-	Command func(args ...string) []string
+	Program string // the file of this program: the relay, the sink and the forwarder are children that run it
 
 	Duration    time.Duration // of load that is measured, per run
 	Warmup      time.Duration // of load before it

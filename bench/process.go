@@ -3,6 +3,7 @@ package bench
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,14 +16,14 @@ import (
 
 // ProcessOptions describe a child process.
 type ProcessOptions struct {
-	Command []string
-	Env     []string // in addition to this process's own
+	Program string // file of an edgerelay
+	Args    []string
 	Stdin   *os.File
 	Stdout  *os.File // nil = read for a Prefix line, then thrown away
 	Prefix  string   // what the line starts with that the child prints when it is ready
 }
 
-// Process is a child of the bench whose use of the machine is measured. StartProcess starts a goroutine that waits for it, and one that reads
+// Process is a child of the bench whose use of the machine is measured. startProcess starts a goroutine that waits for it, and one that reads
 // its output; Wait waits for both.
 type Process struct {
 	cmd     *exec.Cmd
@@ -38,15 +39,16 @@ type Process struct {
 // readyTimeout bounds the wait for a child's first line.
 const readyTimeout = 2 * time.Minute
 
-// StartProcess starts a child. With Prefix it returns once the child has printed such a line, and the line is in Line.
-func StartProcess(o ProcessOptions) (*Process, error) {
-	p, _, err := startProcess(o)
-	return p, err
+// command is how an edgerelay is run. It gets its own name, whatever the file is called.
+func command(ctx context.Context, program string, args []string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Args[0] = "edgerelay"
+	return cmd
 }
 
+// startProcess starts a child. With Prefix it returns once the child has printed such a line, and returns the line.
 func startProcess(o ProcessOptions) (*Process, string, error) {
-	p := &Process{cmd: exec.Command(o.Command[0], o.Command[1:]...), errors: &tail{}, done: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), o.Env...)
+	p := &Process{cmd: command(context.Background(), o.Program, o.Args), errors: &tail{}, done: make(chan struct{})}
 	p.cmd.Stdin, p.cmd.Stderr = nilFile(o.Stdin), p.errors
 	var lines io.Reader
 	var out *os.File
@@ -55,7 +57,7 @@ func startProcess(o ProcessOptions) (*Process, string, error) {
 	} else {
 		r, w, err := os.Pipe()
 		if err != nil {
-			return nil, "", fmt.Errorf("start %s: %w", o.Command[0], err)
+			return nil, "", fmt.Errorf("start %s: %w", p.name(), err)
 		}
 		p.cmd.Stdout, lines, out = w, r, w
 	}
@@ -66,7 +68,7 @@ func startProcess(o ProcessOptions) (*Process, string, error) {
 		out.Close()
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("start %s: %w", o.Command[0], err)
+		return nil, "", fmt.Errorf("start %s: %w", p.name(), err)
 	}
 	line := make(chan string, 1)
 	if lines != nil {

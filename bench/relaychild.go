@@ -57,7 +57,7 @@ func (s *Session) startRelay(file string) (*relayChild, error) {
 	if s.CPUProfile != "" {
 		args = append([]string{"bench", "profiled", s.CPUProfile}, args...)
 	}
-	p, line, err := startProcess(ProcessOptions{Command: s.Command(args...), Prefix: "listening "})
+	p, line, err := startProcess(ProcessOptions{Program: s.Program, Args: args, Prefix: "listening "})
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -73,6 +74,9 @@ func (s *Session) load(ctx context.Context, r run) (*Result, *Generator, error) 
 		return nil, nil, err
 	}
 	stop()
+	if till.sent.Accepted == 0 {
+		return nil, nil, errors.Join(errors.New("no event was accepted"), g.Err())
+	}
 	m.phase(phaseDrain)
 	end := till
 	if !r.noDrain && !s.NoSink {

@@ -49,7 +49,7 @@ func (b Bench) Run(ctx context.Context, names []string) (report *Report, err err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(s.dir)) }()
 	s.Report.Environment = readEnvironment(s.dir)
-	if s.sink, err = StartRemoteSink(s.Command("bench", "sink")); err != nil {
+	if s.sink, err = startRemoteSink(s.Program); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.sink.Close()) }()
@@ -180,7 +180,7 @@ func (s *Session) withForwarder(signed bool, fn func(url string) error) error {
 		return err
 	}
 	defer w.Close()
-	p, line, err := startProcess(ProcessOptions{Command: s.Command(args...), Stdin: r, Prefix: "listening "})
+	p, line, err := startProcess(ProcessOptions{Program: s.Program, Args: args, Stdin: r, Prefix: "listening "})
 	r.Close()
 	if err != nil {
 		return err

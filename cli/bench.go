@@ -111,11 +111,9 @@ func (f *benchFlags) run(cmd *cobra.Command, names []string) error {
 	if err := f.completeTarget(cmd); err != nil {
 		return err
 	}
-	exe, err := os.Executable()
-	if err != nil {
+	if f.Program, err = os.Executable(); err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
-	f.Command = func(args ...string) []string { return append([]string{exe}, args...) }
 	f.Progress, f.Live = cmd.ErrOrStderr(), isTerminal(cmd.ErrOrStderr())
 	f.Guests = []bench.Guest{{Name: "mask (C)", WASM: plugins.Mask}}
 	ctx := cmd.Context()
