@@ -73,21 +73,17 @@ type Deliverer struct {
 	guard *guard
 
 	mu       sync.Mutex // guards everything below, and the mutable part of every lane
-	work     *sync.Cond
 	lanes    map[event.WebhookID]*lane
 	ready    []*lane // lanes that may have something to lease, in turn
 	readyAt  int
 	workers  int
-	idle     int
+	idle     []*worker // waiting for work; the one that waits longest first
 	inFlight int
 	stopping bool
 
 	running  sync.WaitGroup
 	throttle throttle
 }
-
-// maxIdle is how many workers wait for work instead of ending.
-const maxIdle = 64
 
 // New makes a Deliverer. It does nothing until Update and Ready are called.
 func New(opt Options) *Deliverer {
@@ -104,7 +100,6 @@ func New(opt Options) *Deliverer {
 		opt.Gone = func(*webhooks.Webhook) {}
 	}
 	d := &Deliverer{opt: opt, guard: newGuard(opt.Allow), lanes: map[event.WebhookID]*lane{}}
-	d.work = sync.NewCond(&d.mu)
 	return d
 }
 
@@ -146,85 +141,6 @@ func (d *Deliverer) laneLocked(w event.WebhookID) *lane {
 	return l
 }
 
-// offerLocked puts l in the queue of lanes if a worker could do something for it, and makes sure that a worker looks.
-func (d *Deliverer) offerLocked(l *lane) {
-	if l.queued || !l.mayLeaseLocked() {
-		return
-	}
-	l.queued = true
-	d.ready = append(d.ready, l)
-	switch {
-	case d.idle > 0:
-		d.work.Signal()
-	case d.workers < d.opt.MaxInFlight && !d.stopping:
-		d.workers++
-		d.running.Add(1)
-		go d.workLoop()
-	}
-}
-
-// nextLocked takes the lane whose turn it is.
-func (d *Deliverer) nextLocked() *lane {
-	for d.readyAt < len(d.ready) {
-		l := d.ready[d.readyAt]
-		d.ready[d.readyAt] = nil
-		d.readyAt++
-		if d.readyAt == len(d.ready) {
-			d.ready, d.readyAt = d.ready[:0], 0
-		} else if d.readyAt > 1024 && d.readyAt > len(d.ready)/2 {
-			d.ready, d.readyAt = append(d.ready[:0], d.ready[d.readyAt:]...), 0
-		}
-		l.queued = false
-		if l.mayLeaseLocked() {
-			return l
-		}
-	}
-	return nil
-}
-
-// workLoop is one worker: it takes the next lane, leases one delivery of it, and settles it.
-func (d *Deliverer) workLoop() {
-	defer d.running.Done()
-	w := newWorker(d)
-	defer w.close()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for {
-		l := d.nextLocked()
-		if l == nil {
-			if d.stopping || d.idle >= maxIdle {
-				d.workers--
-				return
-			}
-			d.idle++
-			d.work.Wait()
-			d.idle--
-			continue
-		}
-		l.inFlight++
-		d.inFlight++
-		told := l.told
-		d.offerLocked(l) // another worker may lease its next one meanwhile
-		target, client := l.target, l.client
-		d.mu.Unlock()
-		leased := d.opt.Queue.Lease(l.id, &w.delivery)
-		var r result
-		if leased {
-			r = w.settle(&w.delivery, target, client)
-		}
-		d.mu.Lock()
-		l.inFlight--
-		d.inFlight--
-		if !leased && l.told == told {
-			l.has = false // and the queue has not spoken since
-		}
-		if leased {
-			l.noteLocked(r)
-		}
-		d.offerLocked(l)
-	}
-}
-
 // Close stops leasing, waits for the attempts in flight until ctx ends, and then leaves them: their leases lapse, nothing is lost.
 func (d *Deliverer) Close(ctx context.Context) error {
 	d.mu.Lock()
@@ -232,7 +148,7 @@ func (d *Deliverer) Close(ctx context.Context) error {
 	for _, l := range d.lanes {
 		l.stopLocked()
 	}
-	d.work.Broadcast()
+	d.dismissLocked()
 	d.mu.Unlock()
 	done := make(chan struct{})
 	go func() { d.running.Wait(); close(done) }()

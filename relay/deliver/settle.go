@@ -29,15 +29,13 @@ type worker struct {
 	request  fasthttp.Request
 	response fasthttp.Response
 	prepared *client // whose constant parts request holds, nil = nobody's
+
+	wake      chan bool // while it waits: true = there is work, false = end
+	idleSince time.Time
 }
 
 func newWorker(d *Deliverer) *worker {
-	return &worker{d: d}
-}
-
-func (w *worker) close() {
-	w.request.Reset()
-	w.response.Reset()
+	return &worker{d: d, wake: make(chan bool, 1)}
 }
 
 // settle is one attempt at one delivery, steps 4 to 8 of its walk. t is the webhook's current definition and c its client; t is nil when

@@ -50,7 +50,8 @@ type Queue interface {
 	Append(ctx context.Context, e *event.Event, targets []event.WebhookID, dedup *Dedup) (Receipt, error)
 
 	// Lease fills d with the webhook's next delivery: due retries and first attempts in turn, each oldest first. d's buffer is reused.
-	// It never blocks on the disk for long and returns false when there is nothing to do now; Options.Ready announces more.
+	// It never blocks on the disk for long and returns false when there is nothing to do now. Whenever it has said that there is nothing, or
+	// nothing more (Delivery.More), the engine calls the ready function that it was opened with as soon as there is.
 	Lease(w event.WebhookID, d *Delivery) bool
 
 	// Ack settles d as done. It is made durable behind the caller's back, so a crash may repeat the delivery.
@@ -89,6 +90,7 @@ type Delivery struct {
 	Event    event.Event
 	Attempts int   // counted attempts made before this one
 	First    int64 // Unix milliseconds of the first attempt; 0 = this is the first
+	More     bool  // another Lease for this webhook would find something now; if not, Ready announces the next
 
 	Buf    []byte // owned by the Delivery, for the engine to fill
 	Handle Handle // the engine's own

@@ -4,8 +4,12 @@ import (
 	"time"
 )
 
-// progressAfter is how many milliseconds a group may be in memory, partly settled, before its progress is written down.
-const progressAfter = 200
+// A group that is in memory, partly settled, for longer than progressAfter milliseconds has its progress written down: what is settled
+// and not written yet is what a crash repeats. busyTick is how often that is looked at while there are groups.
+const (
+	progressAfter = 20
+	busyTick      = 25 * time.Millisecond
+)
 
 // clockLoop wakes webhooks whose retries are due, and keeps house.
 func (q *Queue) clockLoop() {
@@ -24,15 +28,18 @@ func (q *Queue) clockLoop() {
 		}
 		now := q.opt.Now()
 		next := q.fireDue(now.UnixMilli())
-		if now.Sub(lastHouse) >= q.opt.Tick || now.Before(lastHouse) {
+		tick := q.opt.Tick
+		if now.Sub(lastHouse) >= min(busyTick, tick) || now.Before(lastHouse) {
 			lastHouse = now
-			q.keepHouse(now.UnixMilli())
+			if q.keepHouse(now.UnixMilli()) {
+				tick = min(busyTick, tick)
+			}
 		}
 		if now.Sub(lastSlow) >= time.Second || now.Before(lastSlow) {
 			lastSlow = now
 			q.keepRecords()
 		}
-		timer.Reset(min(q.opt.Tick, next))
+		timer.Reset(min(tick, next))
 	}
 }
 
@@ -59,8 +66,9 @@ func (q *Queue) fireDue(now int64) time.Duration {
 }
 
 // keepHouse gives what stalls back to the disk and writes down the progress of groups that stay. A webhook stalls when its oldest delivery
-// has been in memory for long, and that matters when it holds more than a reader would bring back, or when memory is short.
-func (q *Queue) keepHouse(now int64) {
+// has been in memory for long, and that matters when it holds more than a reader would bring back, or when memory is short. It says whether
+// there are groups to look after.
+func (q *Queue) keepHouse(now int64) (busy bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	stalled := now - q.opt.StallAfter.Milliseconds()
@@ -74,6 +82,7 @@ func (q *Queue) keepHouse(now int64) {
 			q.saveProgressLocked(g)
 		}
 	}
+	return len(q.groups) > 0
 }
 
 // keepRecords does what is worth doing once a second: cursors, high water, disk space.

@@ -264,6 +264,9 @@ func (q *Queue) syncNewWAL(written int) error {
 	if err := syncDir(q.opt.Dir); err != nil {
 		return err
 	}
+	if err := adviseWAL(newest); err != nil {
+		q.opt.Log.Debug("the kernel took no advice on the write-ahead file; more may be written than needed", "error", err)
+	}
 	q.walSeen, q.walBytes = newest, 0
 	return nil
 }

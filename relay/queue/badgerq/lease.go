@@ -25,6 +25,7 @@ func (q *Queue) Lease(w event.WebhookID, d *queue.Delivery) bool {
 	case l.retry.n > 0 && (l.turn || l.inbox.n == 0):
 		r := l.retry.pop()
 		l.turn = false
+		d.More = l.moreLocked()
 		q.refillIfLowLocked(l)
 		q.mu.Unlock()
 		r.fill(w, d)
@@ -33,6 +34,7 @@ func (q *Queue) Lease(w event.WebhookID, d *queue.Delivery) bool {
 		it := l.inbox.pop()
 		q.inMemory--
 		l.turn = true
+		d.More = l.moreLocked()
 		q.refillIfLowLocked(l)
 		q.mu.Unlock()
 		q.fill(&it, w, d)
@@ -42,6 +44,13 @@ func (q *Queue) Lease(w event.WebhookID, d *queue.Delivery) bool {
 	q.refillIfLowLocked(l)
 	q.mu.Unlock()
 	return false
+}
+
+// moreLocked says whether there is more in memory; if not, whoever leases must be told when there is.
+func (l *lane) moreLocked() bool {
+	more := l.retry.n+l.inbox.n > 0
+	l.hungry = !more
+	return more
 }
 
 // fill copies a leased delivery out of its group, whose buffer it then no longer needs.

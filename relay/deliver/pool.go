@@ -1,0 +1,119 @@
+package deliver
+
+import "time"
+
+// maxIdleTime is how long a worker waits for work before it ends. The ones that wait longest are woken last, so those that a burst has left
+// behind get there soon; and a new one is dear: its stack and buffers have to grow again.
+const maxIdleTime = 10 * time.Second
+
+// offerLocked puts l in the queue of lanes if a worker could do something for it, and makes sure that a worker looks.
+func (d *Deliverer) offerLocked(l *lane) {
+	if l.queued || !l.mayLeaseLocked() {
+		return
+	}
+	l.queued = true
+	d.ready = append(d.ready, l)
+	switch n := len(d.idle); {
+	case n > 0:
+		w := d.idle[n-1]
+		d.idle[n-1] = nil
+		d.idle = d.idle[:n-1]
+		w.wake <- true // never blocks: a worker in idle has not been woken
+	case d.workers < d.opt.MaxInFlight && !d.stopping:
+		d.workers++
+		d.running.Add(1)
+		go d.workLoop()
+	}
+}
+
+func (d *Deliverer) offer(l *lane) {
+	d.mu.Lock()
+	d.offerLocked(l)
+	d.mu.Unlock()
+}
+
+// nextLocked takes the lane whose turn it is.
+func (d *Deliverer) nextLocked() *lane {
+	for d.readyAt < len(d.ready) {
+		l := d.ready[d.readyAt]
+		d.ready[d.readyAt] = nil
+		d.readyAt++
+		if d.readyAt == len(d.ready) {
+			d.ready, d.readyAt = d.ready[:0], 0
+		} else if d.readyAt > 1024 && d.readyAt > len(d.ready)/2 {
+			d.ready, d.readyAt = append(d.ready[:0], d.ready[d.readyAt:]...), 0
+		}
+		l.queued = false
+		if l.mayLeaseLocked() {
+			return l
+		}
+	}
+	return nil
+}
+
+// workLoop is one worker: it takes the next lane, leases one delivery of it, and settles it.
+func (d *Deliverer) workLoop() {
+	defer d.running.Done()
+	w := newWorker(d)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for {
+		l := d.nextLocked()
+		if l == nil {
+			if !d.restLocked(w) {
+				d.workers--
+				return
+			}
+			continue
+		}
+		l.inFlight++
+		d.inFlight++
+		told := l.told
+		target, client := l.target, l.client
+		d.mu.Unlock()
+		leased := d.opt.Queue.Lease(l.id, &w.delivery)
+		var r result
+		if leased {
+			if w.delivery.More {
+				d.offer(l) // to another worker, meanwhile
+			}
+			r = w.settle(&w.delivery, target, client)
+		}
+		d.mu.Lock()
+		l.inFlight--
+		d.inFlight--
+		if !(leased && w.delivery.More) && l.told == told {
+			l.has = false // the queue has said that there is nothing more, and has not spoken since
+		}
+		if leased {
+			l.noteLocked(r)
+		}
+		d.offerLocked(l)
+	}
+}
+
+// restLocked waits until there is work for w, giving the lock up meanwhile, and says false when w shall end.
+func (d *Deliverer) restLocked(w *worker) bool {
+	if d.stopping {
+		return false
+	}
+	now := d.opt.Now()
+	w.idleSince = now
+	if len(d.idle) > 0 && now.Sub(d.idle[0].idleSince) > maxIdleTime {
+		d.idle[0].wake <- false
+		d.idle = append(d.idle[:0], d.idle[1:]...)
+	}
+	d.idle = append(d.idle, w)
+	d.mu.Unlock()
+	stay := <-w.wake
+	d.mu.Lock()
+	return stay
+}
+
+// dismissLocked ends the workers that wait.
+func (d *Deliverer) dismissLocked() {
+	for _, w := range d.idle {
+		w.wake <- false
+	}
+	d.idle = nil
+}
