@@ -119,8 +119,12 @@ func startRemoteSink(program string) (*RemoteSink, error) {
 		out.parent.Close()
 		return nil, err
 	}
-	return &RemoteSink{process: p, client: rpc.NewClient(stdioPair{out.parent, in.parent})}, nil
+	r := newRemoteSink(stdioPair{out.parent, in.parent})
+	r.process = p
+	return r, nil
 }
+
+func newRemoteSink(c io.ReadWriteCloser) *RemoteSink { return &RemoteSink{client: rpc.NewClient(c)} }
 
 // pipe is a pipe with an end for each process.
 type pipe struct{ parent, child *os.File }

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -38,7 +39,10 @@ func Forward(to, secret string, in io.Reader, out io.Writer) error {
 		io.Copy(io.Discard, in) // until the parent closes it or is gone
 		ln.Close()
 	}()
-	return <-served
+	if err := <-served; err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("forward: %w", err)
+	}
+	return nil
 }
 
 type forwarder struct {

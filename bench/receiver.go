@@ -1,10 +1,17 @@
-// Package bench holds the other side of the relay: a Receiver that checks what arrives as strictly as a customer would.
+// Package bench measures the relay from outside, or any other webhook sender, and holds the receivers that check what arrives.
 //
-// `edgerelay demo` and `edgerelay listen` show its counts and the end-to-end tests trust them, so it verifies signatures with code of
-// its own and shares none with the relay's signer: a mistake there cannot hide here.
+//   - Receiver is the other side of the relay in `edgerelay demo`, `edgerelay listen` and the end-to-end tests: it keeps what it needs to tell
+//     a story about each delivery.
+//   - Bench is `edgerelay bench`. Session starts the real program (relaychild.go) beside a Sink and a forwarder, each a process of its own, sends
+//     load with a Generator, and proves with two ledgers that nothing was lost. The scenario_*.go files say what is measured, limits.go
+//     with what it is compared, result.go what comes out. A run is, top to bottom: Session.measure in run.go.
 //
-// Start starts one goroutine that serves (and fasthttp's own, one per connection); Close waits for them. The package may import
-// relay/event and relay/sign and nothing else of ours.
+// Both receivers verify signatures with code of their own (verify.go) and share none with the relay's signer: a mistake there cannot hide
+// here.
+//
+// Start and StartSink start one goroutine that serves (and fasthttp's own, one per connection), Generator.Start one per connection; each
+// one's Close or Stop waits for them. The package may import relay/event and relay/sign and nothing else of ours, so it knows
+// the relay only as its users do.
 package bench
 
 import (
