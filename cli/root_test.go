@@ -73,6 +73,9 @@ func TestHelpOfEveryCommandHasAnExample(t *testing.T) {
 			t.Errorf("%v: example %q, short text %q", path, c.Example, c.Short)
 		}
 		for _, sub := range c.Commands() {
+			if sub.Hidden { // the program's own, not for people
+				continue
+			}
 			walk(append(path[:len(path):len(path)], sub.Name()), sub)
 		}
 	}

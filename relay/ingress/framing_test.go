@@ -216,12 +216,12 @@ func TestDrip(t *testing.T) {
 			t.Parallel()
 			const limit = 200 * time.Millisecond
 			h := start(t, func(o *Options) { o.ReadTimeout = limit })
+			begin := time.Now() // before the connection, whose time the server counts from
 			c, err := net.Dial("tcp", h.addr)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			begin := time.Now()
 			go func() {
 				tick := time.NewTicker(5 * time.Millisecond)
 				defer tick.Stop()
