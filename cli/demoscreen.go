@@ -165,7 +165,7 @@ func (s *screen) summary(r demoResult) {
 	s.linef("  signatures verified  %7d   %s", r.Verified, s.dim("by the receiver, with code of its own"))
 	s.linef("  signatures bad       %s", good(r.BadSignatures))
 	s.linef("  lost                 %s   %s", good(r.Lost), s.dim("deliveries that did not arrive"))
-	s.linef("  duplicates           %7d   %s", r.Duplicates, s.dim("they would be told by their id"))
+	s.linef("  duplicates           %7d   %s", r.Duplicates, s.dim("a receiver would tell them by their id"))
 	if r.Refused > 0 {
 		s.linef("  events refused       %s   %s", good(r.Refused), s.dim("no 202: the producer still has them"))
 	}
