@@ -28,6 +28,7 @@ func (c *Config) checkWebhook(path string, w *Webhook) {
 	if w.Authorization != "" {
 		c.checkUseOfAuthorization(path, w)
 	}
+	c.checkWebhookTLS(path, w)
 	if len(w.Secret) > maxSecrets {
 		c.fault(path+".secret", "has %d secrets, at most %d are allowed: remove the oldest", len(w.Secret), maxSecrets)
 	}
@@ -76,13 +77,8 @@ func (c *Config) checkUseOfAuthorization(path string, w *Webhook) {
 	if a.Endpoint != "" && !under(a.Endpoint, w.URL) {
 		c.fault(path+".authorization", "authorization %q is only for URLs under its endpoint, which the webhook's url is not", clip(a.Name))
 	}
-	sets := []string{"Authorization"}
-	if a.Type == "header" {
-		sets = nil
-		for _, h := range a.Headers {
-			sets = append(sets, h.Name)
-		}
-	}
+	c.checkTLSOfAuthorization(path, w, a)
+	sets := a.sets()
 	c.checkSigningAndAuthorization(path+".signing", &w.Signing, a.Name, sets)
 	for _, h := range w.Headers {
 		if slices.ContainsFunc(sets, func(s string) bool { return strings.EqualFold(s, h.Name) }) {

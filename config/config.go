@@ -122,21 +122,3 @@ type EventType struct {
 	Scope       string `yaml:"scope" jsonschema:"enum=any,enum=global" jsonschema_description:"global: only webhooks without a program may subscribe to it."`
 	Example     JSON   `yaml:"example,omitempty" jsonschema_description:"Example of the event's data, used for test deliveries."`
 }
-
-// Authorization is a named set of credentials.
-type Authorization struct {
-	Name     string       `yaml:"name" jsonschema:"required" jsonschema_description:"The name that webhooks use."`
-	Type     string       `yaml:"type" jsonschema:"required,enum=header,enum=basic,enum=bearer" jsonschema_description:"How the credentials are sent."`
-	Endpoint string       `yaml:"endpoint,omitempty" jsonschema_description:"Only webhooks whose URL lies under this one may use the credentials. Absent = any webhook."`
-	Headers  []AuthHeader `yaml:"headers,omitempty" jsonschema_description:"For type header: the headers to add."`
-	Username string       `yaml:"username,omitempty" jsonschema_description:"For type basic."`
-	Password Secret       `yaml:"password,omitempty" jsonschema_description:"For type basic."`
-	Token    Secret       `yaml:"token,omitempty" jsonschema_description:"For type bearer."`
-}
-
-// AuthHeader is a header of an authorization.
-type AuthHeader struct {
-	Name       string `yaml:"name" jsonschema:"required" jsonschema_description:"Name of the header."`
-	Value      Secret `yaml:"value" jsonschema:"required" jsonschema_description:"Value of the header."`
-	Visibility string `yaml:"visibility" jsonschema:"enum=secret,enum=public" jsonschema_description:"public: the value may be shown to operators."`
-}

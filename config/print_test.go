@@ -52,6 +52,7 @@ authorizations:
   - { name: h, type: header, headers: [{ name: X-Key, value: CANARY-5ecret }, { name: X-Open, value: shown, visibility: public }] }
   - { name: b, type: basic, username: u, password: CANARY-5ecret }
   - { name: t, type: bearer, token: CANARY-5ecret }
+  - { name: o, type: oauth2, token_url: "https://id.example/token?key=CANARY-5ecret", client_id: relay, client_secret: CANARY-5ecret, params: { x: "${EDGERELAY_TEST_CANARY}", audience: api } }
 webhooks:
   - name: w
     events: [x]
@@ -71,7 +72,7 @@ webhooks:
 	}
 	for _, want := range []string{
 		"value: shown", "X-Env: prod", "page=2&key={{ data.key }}", `token: '{{ data.token }}'`, "2.50", "- email",
-		"url: https://hooks.example/***", "?token=***&page=2",
+		"url: https://hooks.example/***", "client_id: relay", "audience: api", "?token=***&page=2",
 	} {
 		if !strings.Contains(string(printed), want) {
 			t.Errorf("%s is missing in:\n%s", want, printed)

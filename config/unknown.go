@@ -18,8 +18,6 @@ var later = map[string]bool{
 	"event_types[].schema":          true,
 	"policy.lock_endpoint":          true,
 	"queue.backend=jetstream":       true,
-	"authorizations[].type=oauth2":  true,
-	"authorizations[].type=mtls":    true,
 	"webhooks[].rate_limit":         true,
 	"webhooks[].ordering":           true,
 	"webhooks[].error_recipients":   true,

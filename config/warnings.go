@@ -27,13 +27,19 @@ func (c *Config) Warnings() Problems {
 		c.warnToken(warn, fmt.Sprintf("admin.tokens[%d].token", i), t.Token)
 	}
 	for i := range c.Authorizations {
-		c.warnURL(warn, fmt.Sprintf("authorizations[%d].endpoint", i), c.Authorizations[i].Endpoint)
+		path := fmt.Sprintf("authorizations[%d]", i)
+		c.warnURL(warn, path+".endpoint", c.Authorizations[i].Endpoint)
+		c.warnURL(warn, path+".token_url", c.Authorizations[i].TokenURL)
+		c.warnPrivate(warn, path+".token_url", c.Authorizations[i].TokenURL)
 	}
 	for i := range c.Webhooks {
 		w := &c.Webhooks[i]
 		path := fmt.Sprintf("webhooks[%d]", i)
 		c.warnURL(warn, path+".url", w.URL)
 		c.warnPrivate(warn, path+".url", w.URL)
+		if w.TLS.Insecure {
+			warn(path+".tls.insecure", "turns the check of the receiver's certificate off: anybody on the way can read and change what is sent; use tls.ca_file instead")
+		}
 		if w.Signing.Scheme == "none" && len(w.Secret) > 0 {
 			warn(path+".secret", "is not used, because signing.scheme is none")
 		}

@@ -11,6 +11,7 @@ type Webhook struct {
 	URL           string      `yaml:"url" jsonschema:"required" jsonschema_description:"Where to. Path and query may contain {{ expressions }}."`
 	Method        string      `yaml:"method" jsonschema:"enum=POST,enum=PUT,enum=PATCH,enum=DELETE,enum=GET" jsonschema_description:"HTTP method."`
 	Authorization string      `yaml:"authorization,omitempty" jsonschema_description:"Name of an entry of authorizations."`
+	TLS           WebhookTLS  `yaml:"tls,omitempty" jsonschema_description:"How the receiver's certificate is checked. Absent = against the system's authorities."`
 	Headers       Headers     `yaml:"headers,omitempty" jsonschema_description:"Headers to add, by name. Values may contain {{ expressions }}."`
 	Secret        Secrets     `yaml:"secret,omitempty" jsonschema_description:"Signing secret, or several with the newest first while one is being replaced. Absent = generated once."`
 	Signing       Signing     `yaml:"signing,omitempty" jsonschema_description:"How requests are signed."`

@@ -156,6 +156,17 @@ func (b *builder) authorization(i int) {
 		a, err = webhooks.BasicAuth(c.Name, c.Endpoint, c.Username, c.Password.Reveal())
 	case "bearer":
 		a, err = webhooks.BearerAuth(c.Name, c.Endpoint, c.Token.Reveal())
+	case "oauth2":
+		o := webhooks.OAuth2{TokenURL: c.TokenURL, ClientID: c.ClientID, ClientSecret: c.ClientSecret.Reveal(), Scopes: c.Scopes, InBody: c.AuthStyle == "body"}
+		for _, p := range c.Params {
+			o.Params = append(o.Params, webhooks.Param{Name: p.Name, Value: p.Value})
+		}
+		a, err = webhooks.OAuth2Auth(c.Name, c.Endpoint, o)
+	case "mtls":
+		files := webhooks.Certificate{CertFile: string(c.CertFile), KeyFile: string(c.KeyFile), CAFile: string(c.CAFile)}
+		if a, err = webhooks.CertificateAuth(c.Name, c.Endpoint, files); err == nil {
+			err = deliver.CheckTLSFiles(files.CertFile, files.KeyFile, files.CAFile)
+		}
 	}
 	if err != nil {
 		b.problem(fmt.Sprintf("authorizations[%d]", i), err)
@@ -210,6 +221,10 @@ func (b *builder) target(w *webhooks.Webhook, c *config.Webhook, path string) {
 	if w.Host, w.TLS, err = hostOf(c.URL); err != nil {
 		b.problem(path+".url", err)
 		return
+	}
+	w.CAFile, w.Insecure = string(c.TLS.CAFile), c.TLS.Insecure
+	if err = deliver.CheckTLSFiles("", "", w.CAFile); err != nil {
+		b.problem(path+".tls.ca_file", err)
 	}
 	if c.Authorization == "" {
 		return

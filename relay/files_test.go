@@ -67,3 +67,24 @@ func TestCheckLocatesSigningMistakes(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckLocatesAuthorizationMistakes: files that cannot be used are found before anything starts.
+func TestCheckLocatesAuthorizationMistakes(t *testing.T) {
+	dir := t.TempDir()
+	text := "data_dir: " + t.TempDir() + `
+authorizations:
+  - { name: m, type: mtls, cert_file: none.pem, key_file: none.key }
+  - { name: o, type: oauth2, endpoint: "https://a.example/x", token_url: "https://id.example/", client_id: c, client_secret: s }
+webhooks:
+  - { name: a, events: [x], url: "https://a.example/", tls: { ca_file: none.pem } }
+  - { name: b, events: [x], url: "https://a.example/x/y", authorization: o }
+`
+	c, err := config.Parse(filepath.Join(dir, "c.yaml"), []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems := Check(t.Context(), c)
+	if len(problems) != 2 || problems[0].Path != "authorizations[0]" || problems[1].Path != "webhooks[0].tls.ca_file" || problems[1].Line != 6 {
+		t.Errorf("got %v", problems)
+	}
+}

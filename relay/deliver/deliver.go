@@ -74,6 +74,7 @@ type Deliverer struct {
 
 	mu       sync.Mutex // guards everything below, and the mutable part of every lane
 	lanes    map[event.WebhookID]*lane
+	tokens   map[*webhooks.Authorization]*tokens
 	ready    []*lane // lanes that may have something to lease, in turn
 	readyAt  int
 	workers  int
@@ -99,8 +100,7 @@ func New(opt Options) *Deliverer {
 	if opt.Gone == nil {
 		opt.Gone = func(*webhooks.Webhook) {}
 	}
-	d := &Deliverer{opt: opt, guard: newGuard(opt.Allow), lanes: map[event.WebhookID]*lane{}}
-	return d
+	return &Deliverer{opt: opt, guard: newGuard(opt.Allow), lanes: map[event.WebhookID]*lane{}, tokens: map[*webhooks.Authorization]*tokens{}}
 }
 
 // Update replaces the webhooks. Attempts in flight finish as they began. Deliveries of a webhook that is not there any more are buried.
@@ -120,6 +120,7 @@ func (d *Deliverer) Update(targets []Target) {
 		l.has = true // what was held may go now
 		d.offerLocked(l)
 	}
+	d.forgetTokensLocked()
 }
 
 // Ready is told by the queue that there is something to lease for w.

@@ -39,7 +39,7 @@ func (l *lane) setTargetLocked(t *Target) {
 	if old != nil && old.Webhook == t.Webhook && old.Disabled == t.Disabled {
 		return
 	}
-	next := newClient(t.Webhook, l.d.guard)
+	next := l.d.clientLocked(t.Webhook)
 	l.closeClient()
 	l.client = next
 	l.stopLocked()

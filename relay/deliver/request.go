@@ -47,6 +47,11 @@ func (w *worker) build(t *Target, c *client, body []byte) error {
 	if err := w.setURL(wh, body); err != nil {
 		return err
 	}
+	if a := wh.Authorization; a != nil && a.Endpoint != "" && (!c.static || w.shaped.Path != "") {
+		if err := w.checkEndpoint(a); err != nil {
+			return err
+		}
+	}
 	for i := range wh.Headers {
 		if err := w.setHeader(&wh.Headers[i]); err != nil {
 			return err

@@ -22,8 +22,9 @@ import (
 type client struct {
 	http           *fasthttp.HostClient
 	timeout        time.Duration
-	static         bool // nothing of the request but its body, type, trace and signature depends on the event
-	ownContentType bool // a configured header says the content type
+	static         bool    // nothing of the request but its body, type, trace and signature depends on the event
+	ownContentType bool    // a configured header says the content type
+	tokens         *tokens // nil = no access tokens
 }
 
 const (
@@ -74,6 +75,7 @@ func (w *worker) send(c *client) Outcome {
 
 // classify finds the reason behind an error of the client. Details say what happened, not where to: the URL may hold secrets.
 func classify(err error) Outcome {
+	var files *filesError
 	var dns *net.DNSError
 	var op *net.OpError
 	var verify *tls.CertificateVerificationError
@@ -82,6 +84,8 @@ func classify(err error) Outcome {
 	var unknown x509.UnknownAuthorityError
 	var timeout interface{ Timeout() bool }
 	switch {
+	case errors.As(err, &files):
+		return Outcome{Reason: queue.ReasonTLS, Detail: files.Error(), Ours: true}
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.ENOBUFS),
 		errors.Is(err, fasthttp.ErrNoFreeConns):
 		return Outcome{Reason: queue.ReasonConnect, Detail: "we have no connection to spare: " + rootCause(err), Ours: true}

@@ -67,7 +67,7 @@ func newRig(t *testing.T, url, method string, change func(*webhooks.Webhook)) *r
 	r.d = New(Options{Queue: &r.q, Metrics: metrics.New(), Log: slog.New(slog.DiscardHandler), UserAgent: "test/1",
 		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 	r.w = newWorker(r.d)
-	r.client = newClient(wh, r.d.guard)
+	r.client = r.d.clientLocked(wh)
 	return r
 }
 

@@ -28,6 +28,7 @@ type worker struct {
 	scratch  sign.Scratch
 	request  fasthttp.Request
 	response fasthttp.Response
+	token    []byte  // the access token in request, as a header value; nil = none
 	prepared *client // whose constant parts request holds, nil = nobody's
 
 	wake      chan bool // while it waits: true = there is work, false = end
@@ -56,8 +57,11 @@ func (w *worker) settle(del *queue.Delivery, t *Target, c *client) result {
 	if err := w.prepare(t, c, body, contentType); err != nil {
 		return w.finish(del, t, start, Outcome{Reason: queue.ReasonPayload, Detail: err.Error(), Final: true})
 	}
-	w.sign(t, del.Event.ID, start.Unix())     // 6
-	return w.finish(del, t, start, w.send(c)) // 7, 8
+	if o := w.authorize(c); o.Reason != queue.ReasonNone {
+		return w.finish(del, t, start, o)
+	}
+	w.sign(t, del.Event.ID, start.Unix())               // 6
+	return w.finish(del, t, start, w.sendAuthorized(c)) // 7, 8
 }
 
 // fill sets what expressions and transforms can see of the event.

@@ -54,7 +54,8 @@ const (
 //	2xx                          ack
 //	410                          bury, disable the webhook
 //	429, 503 with Retry-After    retry no earlier than that, pause the webhook
-//	any other answer or failure  retry by the schedule; after its last entry, bury
+//	any other answer or failure  retry by the schedule; after its last entry, bury. No access token is one of them: nothing was sent, but
+//	                             the cause may be a mistake that only people can correct, and the webhook is left alone as if it were down
 //	our own fault                retry in a second, not counted
 func Judge(o Outcome, attempts int, p webhooks.RetryPolicy, now time.Time, random float64) Verdict {
 	switch {

@@ -22,7 +22,7 @@ const namespace = "edgerelay"
 // Outcomes are the values of the label "outcome", in the order of queue.Reason: index 0, no failure, is a delivery.
 // A test keeps the two lists equal.
 var Outcomes = [...]string{"delivered", "status", "gone", "timeout", "connect", "dns", "tls", "blocked", "reset", "protocol",
-	"transform", "payload", "no_webhook", "dropped"}
+	"transform", "payload", "no_webhook", "dropped", "auth"}
 
 // Metrics holds every handle. Its methods and fields may be used from any goroutine.
 type Metrics struct {

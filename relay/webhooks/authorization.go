@@ -9,11 +9,14 @@ import (
 	"strings"
 )
 
-// Authorization is a reusable, named set of credentials, to be sent as headers. Make it with HeaderAuth, BasicAuth or BearerAuth.
+// Authorization is a reusable, named set of credentials: headers, or a way to get an access token, or a client certificate. Make it with
+// HeaderAuth, BasicAuth, BearerAuth, OAuth2Auth or CertificateAuth.
 type Authorization struct {
-	Name     string
-	Endpoint string // the credentials are for URLs below it only; "" = for every URL of the webhooks that name it
-	Headers  []AuthHeader
+	Name        string
+	Endpoint    string // the credentials are for URLs below it only; "" = for every URL of the webhooks that name it
+	Headers     []AuthHeader
+	OAuth2      *OAuth2
+	Certificate *Certificate
 
 	endpoint *url.URL
 }
@@ -44,7 +47,6 @@ func (h AuthHeader) MarshalText() ([]byte, error) { return []byte(h.String()), n
 
 // HeaderAuth makes credentials that are headers as they are.
 func HeaderAuth(name, endpoint string, headers ...AuthHeader) (*Authorization, error) {
-	a := &Authorization{Name: name, Endpoint: endpoint, Headers: headers}
 	if len(headers) == 0 {
 		return nil, fmt.Errorf("authorization %q has no headers", name)
 	}
@@ -56,14 +58,18 @@ func HeaderAuth(name, endpoint string, headers ...AuthHeader) (*Authorization, e
 			return nil, fmt.Errorf("authorization %q: the value of header %q is empty or has control characters", name, h.Name)
 		}
 	}
-	if endpoint == "" {
-		return a, nil
+	return newAuthorization(Authorization{Name: name, Endpoint: endpoint, Headers: headers})
+}
+
+func newAuthorization(a Authorization) (*Authorization, error) {
+	if a.Endpoint == "" {
+		return &a, nil
 	}
 	var err error
-	if a.endpoint, err = parseEndpoint(endpoint); err != nil {
-		return nil, fmt.Errorf("authorization %q: endpoint: %w", name, err)
+	if a.endpoint, err = parseEndpoint(a.Endpoint); err != nil {
+		return nil, fmt.Errorf("authorization %q: endpoint: %w", a.Name, err)
 	}
-	return a, nil
+	return &a, nil
 }
 
 // BasicAuth makes credentials of RFC 7617.

@@ -46,6 +46,8 @@ type Webhook struct {
 	URL           *payload.Template
 	Host          string // host:port of the URL, which never depends on the event
 	TLS           bool   // the URL is https
+	CAFile        string // the authorities that the receiver's certificate may come from; "" = those of the system
+	Insecure      bool   // the receiver's certificate is not checked
 	Method        string
 	Headers       []Header
 	Authorization *Authorization // nil = none
