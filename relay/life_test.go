@@ -248,3 +248,28 @@ func TestTheSameEventTwiceIsDeliveredOnce(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// A circuit opens while other attempts are in flight, and one of them closes it again: what the queue has must be asked for, because a
+// parked webhook is not announced.
+func TestLateSuccessClosesTheCircuitAndTheBacklogGoesOn(t *testing.T) {
+	rec := receiver(t, nil, "w")
+	hold := make(chan struct{})
+	if err := rec.Answer("w", bench.Answer{Times: 6, Hold: hold}, bench.Answer{Times: 10, Status: 503}); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, t.TempDir(), "webhooks:\n"+hook(rec, "w", ", concurrency: 16, retry: { initial: 10ms, multiplier: 1, max_retries: 50 }"))
+	for i := range 16 {
+		r.send(fmt.Sprintf(`{"type":"a","data":%d}`, i))
+	}
+	r.eventually("the circuit is open", func() bool {
+		lanes := r.deliver.Lanes()
+		return len(lanes) == 1 && lanes[0].State.String() == "open"
+	})
+	for i := range 50 {
+		r.send(fmt.Sprintf(`{"type":"a","data":%d}`, 16+i))
+	}
+	close(hold)
+	if err := rec.Wait(within(t), "w", func(c bench.Counts) bool { return c.Distinct == 66 }); err != nil {
+		t.Fatal(err, rec.Snapshot(), r.deliver.Lanes())
+	}
+}

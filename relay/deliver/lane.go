@@ -46,9 +46,9 @@ func (l *lane) setTargetLocked(t *Target) {
 	l.circuit = circuit{}
 	if t.Disabled != "" {
 		l.circuit = circuit{state: Disabled, reason: t.Disabled}
-		l.d.opt.Queue.Park(l.id)
+		l.parkLocked()
 	} else if t.Webhook.Status != webhooks.StatusActive {
-		l.d.opt.Queue.Park(l.id)
+		l.parkLocked()
 	}
 }
 
@@ -108,7 +108,7 @@ func (l *lane) noteLocked(r result) {
 	case r.verdict.Disable:
 		l.circuit = circuit{state: Disabled, reason: "the receiver answered 410 Gone"}
 		l.d.opt.Log.Warn("webhook disabled: the receiver answered 410 Gone; its deliveries are held", "webhook", l.target.Webhook.Name, "id", l.id.String())
-		l.d.opt.Queue.Park(l.id)
+		l.parkLocked()
 		l.d.running.Add(1)
 		go func(w *webhooks.Webhook) { defer l.d.running.Done(); l.d.opt.Gone(w) }(l.target.Webhook)
 		return
@@ -137,11 +137,19 @@ func (l *lane) openLocked(now time.Time) {
 	wait := l.circuit.until.Sub(now)
 	l.d.opt.Log.Warn("webhook not attempted for a while", "webhook", l.target.Webhook.Name, "id", l.id.String(),
 		"reason", l.circuit.reason, "bad_in_a_row", l.circuit.bad, "for", wait.Round(time.Millisecond))
-	l.d.opt.Queue.Park(l.id)
+	l.parkLocked()
 	l.stopLocked()
 	if !l.d.stopping {
 		l.timer = time.AfterFunc(wait, l.tryAgain)
 	}
+}
+
+// parkLocked makes the queue keep nothing of l in memory. A parked webhook is not announced, so whether the queue has something is not known
+// until the next lease asks; attempts that are still in flight have nothing to say about it, although one of them may close the circuit.
+func (l *lane) parkLocked() {
+	l.d.opt.Queue.Park(l.id)
+	l.has = true
+	l.told++
 }
 
 // tryAgain is called by the circuit's timer.
