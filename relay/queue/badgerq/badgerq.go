@@ -15,7 +15,8 @@
 // whether the store lost its end; the counters tell whether it lost anything else.
 //
 // Goroutines, started by Open and awaited by Close: the committer (the only writer), readers (they read lagging webhooks and due
-// retries back, and thin out groups), and the clock (due times, disk space, stalled webhooks, cursors).
+// retries back, and thin out groups), the clock (due times, stalled webhooks, progress), and the
+// records (cursors, high water, disk space).
 // Locks: in guards what Append fills; mu guards everything that happens to deliveries. Nobody holds both.
 package badgerq
 

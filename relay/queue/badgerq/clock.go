@@ -16,7 +16,7 @@ func (q *Queue) clockLoop() {
 	defer q.done.Done()
 	timer := time.NewTimer(q.opt.Tick)
 	defer timer.Stop()
-	lastHouse, lastSlow := time.Time{}, time.Time{}
+	lastHouse := time.Time{}
 	for {
 		select {
 		case <-q.stop:
@@ -34,10 +34,6 @@ func (q *Queue) clockLoop() {
 			if q.keepHouse(now.UnixMilli()) {
 				tick = min(busyTick, tick)
 			}
-		}
-		if now.Sub(lastSlow) >= time.Second || now.Before(lastSlow) {
-			lastSlow = now
-			q.keepRecords()
 		}
 		timer.Reset(min(tick, next))
 	}
@@ -85,14 +81,27 @@ func (q *Queue) keepHouse(now int64) (busy bool) {
 	return len(q.groups) > 0
 }
 
-// keepRecords does what is worth doing once a second: cursors, high water, disk space.
-func (q *Queue) keepRecords() {
-	q.mu.Lock()
-	q.raiseCursorsLocked()
-	q.mu.Unlock()
-	if err := q.high.sync(); err != nil {
-		q.fail(err)
-		return
+// recordLoop does, every four ticks, what may take long on a busy disk: cursors, high water, disk space. It is apart from the clock,
+// because a settlement that waits for the clock is made again after a crash.
+func (q *Queue) recordLoop() {
+	defer q.done.Done()
+	ticker := time.NewTicker(4 * q.opt.Tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-q.stop:
+			return
+		case <-q.failed:
+			return
+		case <-ticker.C:
+		}
+		q.mu.Lock()
+		q.raiseCursorsLocked()
+		q.mu.Unlock()
+		if err := q.high.sync(); err != nil {
+			q.fail(err)
+			return
+		}
+		q.checkDisk()
 	}
-	q.checkDisk()
 }

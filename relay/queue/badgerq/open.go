@@ -74,9 +74,10 @@ func newQueue(opt Options, db *badger.DB) *Queue {
 func (q *Queue) start() {
 	q.checkDisk()
 	q.judgeSpace()
-	q.done.Add(2 + q.opt.Readers)
+	q.done.Add(3 + q.opt.Readers)
 	go q.commitLoop()
 	go q.clockLoop()
+	go q.recordLoop()
 	for range q.opt.Readers {
 		go q.readLoop()
 	}
