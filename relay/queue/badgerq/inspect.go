@@ -125,11 +125,20 @@ func (q *Queue) Get(id event.DeliveryID) (info queue.Info, e *event.Event, err e
 	return info, e, err
 }
 
-// Redrive makes a waiting or dead delivery due now, with no attempts counted.
+// Redrive makes a waiting or dead delivery due now, with no attempts counted. A settlement that is being made durable looks like an attempt
+// in flight, so it looks again after the next commit before it says that the delivery is busy.
 func (q *Queue) Redrive(ctx context.Context, id event.DeliveryID) error {
-	return q.write(ctx, func() error {
-		return q.view(func(txn *badger.Txn) error { return q.redriveLocked(txn, id) })
-	})
+	for tries := 0; ; tries++ {
+		err := q.write(ctx, func() error {
+			return q.view(func(txn *badger.Txn) error { return q.redriveLocked(txn, id) })
+		})
+		if !errors.Is(err, queue.ErrBusy) || tries == 2 {
+			return err
+		}
+		if err := q.write(ctx, func() error { return nil }); err != nil {
+			return err
+		}
+	}
 }
 
 // redriveLocked reads from the disk with the lock held, which nothing else does: it is rare, small, and only so is what it reads still
