@@ -49,7 +49,8 @@ var house = map[string]room{
 	"relay/metrics":                {tests: []string{"relay/queue", "transform"}},
 	"config":                       {},
 	"plugins":                      {tests: []string{"transform"}},
-	"transform":                    {imports: []string{"transform/meter"}, tests: []string{"transform/internal/wasmbuild"}},
+	"transform":                    {imports: []string{"transform/meter"}, tests: []string{"transform/internal/wasmbuild", "transform/jspack"}},
+	"transform/jspack":             {imports: []string{"transform/meter"}},
 	"transform/meter":              {tests: []string{"transform/internal/wasmbuild"}},
 	"transform/internal/wasmbuild": {},
 
@@ -67,6 +68,7 @@ var owners = map[string]string{
 	"github.com/dgraph-io/ristretto":                 "relay/queue/badgerq",
 	"google.golang.org/protobuf":                     "relay/queue/badgerq", // Badger's manifest and streams
 	"github.com/tetratelabs/wazero":                  "transform | transform/meter",
+	"github.com/evanw/esbuild":                       "transform/jspack",
 	"gopkg.in/yaml.v3":                               "config",
 	"github.com/invopop/jsonschema":                  "config",
 	"github.com/santhosh-tekuri/jsonschema":          "| config",

@@ -33,6 +33,9 @@ func BenchmarkRun(b *testing.B) {
 		{"go/event", goModule(b), IsolationEvent, event, nil},
 		{"go/event/sample", goModule(b), IsolationEvent, event, event},
 		{"go/fresh", goModule(b), IsolationFresh, event, nil},
+		{"js/shared", packFiles(b, "t.js", slackScript), IsolationShared, event, nil},
+		{"js/event", packFiles(b, "t.js", slackScript), IsolationEvent, event, nil},
+		{"js/event/sample", packFiles(b, "t.js", slackScript), IsolationEvent, event, event},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			p := newPool(b, h, c.wasm, PoolConfig{Isolation: c.isolation, Size: 1, Sample: c.sample})
@@ -48,3 +51,8 @@ func BenchmarkRun(b *testing.B) {
 		})
 	}
 }
+
+const slackScript = `export default function (event, ctx) {
+  const lines = event.data.items.filter((i) => i.sku).map((i) => "*" + i.sku + "* " + i.price.toFixed(2) + " by " + i.by);
+  return { text: event.type, blocks: [{ type: "section", text: { type: "mrkdwn", text: lines.join("\\n") } }] };
+}`

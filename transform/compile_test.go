@@ -40,14 +40,29 @@ func TestRefused(t *testing.T) {
 		{"unknown import", withImport(abiModule, "http_get", "ii", "i"), "imports edgerelay_v1.http_get, which does not exist"},
 		{"wrong signature", withImport(abiModule, "input_read", "iI", "i"), "as (i32 i64) -> (i32), it is (i32 i32) -> (i32)"},
 		{"unknown WASI", withImport(wasiModule, "fd_fly", "", ""), "which does not exist"},
-		{"extism", withImport("extism:host/env", "input_length", "", "I"), "an Extism plug-in"},
+		{"extism with another host", exports(func(m *wb.Module) {
+			m.Import(extismModule, "input_length", "", "I")
+			m.Import("extism:host/user", "mult", "I", "I")
+			m.Export("transform", wb.Func, m.Func("", "i", "", wb.I32(0)))
+		}), "functions of its own host"},
+		{"extism without a function", exports(func(m *wb.Module) { m.Import(extismModule, "input_length", "", "I") }), "no function () -> i32"},
+		{"extism of another signature", withImport(extismModule, "input_length", "", "i"), "as () -> (i32), it is () -> (i64)"},
 		{"wasi 0.2", withImport("wasi:cli/run@0.2.0", "run", "", ""), "WASI 0.2"},
 		{"js", withImport("gojs", "runtime.wasmExit", "i", ""), "GOOS=js"},
 		{"undefined symbol", withImport("env", "strlen", "i", "i"), "undefined when the module was linked"},
 		{"ours", withImport("edgerelay_meter", "refill", "", ""), "reserved"},
 		{"imported memory", exports(func(m *wb.Module) { m.ImportRaw("env", "memory", 2, 0, 1) }), "not a function"},
 		{"no transform", exports(func(m *wb.Module) { m.Memory(1, -1) }), "does not export the function transform"},
-		{"a program", exports(func(m *wb.Module) { m.Export("_start", wb.Func, m.Func("", "", "")) }), "a program, not a library"},
+		{"a program that imports ours", exports(func(m *wb.Module) {
+			m.Import(abiModule, "input_read", "ii", "i")
+			m.Export("_start", wb.Func, m.Func("", "", ""))
+		}), "a program, not a library"},
+		{"a program with a parameter", exports(func(m *wb.Module) { m.Export("_start", wb.Func, m.Func("i", "", "")) }), "exports _start as (i32) -> ()"},
+		{"a program without a memory", exports(func(m *wb.Module) { m.Export("_start", wb.Func, m.Func("", "", "")) }), "no memory"},
+		{"a program that needs a host", exports(func(m *wb.Module) {
+			m.Import("dylibso_observe", "instrument_enter", "i", "")
+			m.Export("_start", wb.Func, m.Func("", "", ""))
+		}), "a WASI program is offered only wasi_snapshot_preview1"},
 		{"transform with parameters", exports(func(m *wb.Module) {
 			m.Memory(1, -1)
 			m.Export("transform", wb.Func, m.Func("ii", "i", "", wb.I32(0)))

@@ -18,7 +18,8 @@ const (
 	KindPointer                        // a pointer or length outside the guest's memory
 	KindOutputTooLarge                 // more output than allowed
 	KindInputTooLarge                  // the event is larger than the transform accepts
-	KindBadResult                      // transform() returned something that is not a result
+	KindBadResult                      // transform() returned something that is not a result, or a program wrote something that is not a request
+	KindFailed                         // the guest said so in the way of its ABI: Extism's error, an exit code, a JavaScript exception
 	KindBusy                           // no instance became free before the caller gave up
 	KindQuarantined                    // the pool stopped running the module after too many failures in a row
 	KindClosed                         // the pool is closed
@@ -26,7 +27,7 @@ const (
 )
 
 var kindNames = [numKinds]string{"", "refused", "compile", "init", "trap", "exit", "stack", "fuel", "memory", "timeout", "bad_pointer",
-	"output_too_large", "input_too_large", "bad_result", "busy", "quarantined", "closed"}
+	"output_too_large", "input_too_large", "bad_result", "failed", "busy", "quarantined", "closed"}
 
 func (k Kind) String() string { return kindNames[k] }
 

@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	wb "edgerelay/transform/internal/wasmbuild"
+	"edgerelay/transform/meter"
 )
 
 func newHost(t testing.TB, o Options) *Host {
@@ -123,4 +125,9 @@ func goModule(t testing.TB) []byte {
 		t.Fatalf("build the Go guest: %v", err)
 	}
 	return wasm
+}
+
+// withScript puts a script's section behind a module.
+func withScript(wasm []byte, content string) []byte {
+	return meter.AppendCustom(bytes.Clone(wasm), scriptSection, []byte(content))
 }

@@ -43,7 +43,7 @@ type Host struct {
 	late         sync.WaitGroup // compilations and pools that close in the background
 
 	mu    sync.Mutex // guards all below
-	codes map[[32]byte]*code
+	codes map[codeKey]*code
 	stats map[string]*counters // by name; they outlive modules, so that a reload does not reset them
 }
 
@@ -55,7 +55,7 @@ func NewHost(ctx context.Context, o Options) (*Host, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	h := &Host{dir: o.CacheDir, timeout: o.CompileTimeout, memory: o.MaxMemory, log: o.Log,
-		codes: make(map[[32]byte]*code), stats: make(map[string]*counters)}
+		codes: make(map[codeKey]*code), stats: make(map[string]*counters)}
 	rc := wazero.NewRuntimeConfig().WithCoreFeatures(api.CoreFeaturesV2).WithMemoryLimitPages(o.MaxMemory >> 16).
 		WithDebugInfoEnabled(false).WithCustomSections(false)
 	if o.CacheDir != "" {
@@ -72,7 +72,7 @@ func NewHost(ctx context.Context, o Options) (*Host, error) {
 		h.log.Warn("transforms are interpreted on this processor: 35 to 60 times slower", "arch", runtime.GOARCH)
 	}
 	h.rt = wazero.NewRuntimeWithConfig(ctx, rc)
-	for module, funcs := range map[string]map[string]hostFunc{abiModule: abiFuncs, wasiModule: wasiFuncs, meter.ImportModule: meterFuncs} {
+	for module, funcs := range hostModules() {
 		if err := register(ctx, h.rt, module, funcs); err != nil {
 			return nil, errors.Join(err, h.Close(ctx))
 		}
@@ -108,20 +108,34 @@ func (h *Host) Close(ctx context.Context) error {
 // Compilations is how many modules were compiled, or read from the cache, since the start: one for each different content.
 func (h *Host) Compilations() int64 { return h.compilations.Load() }
 
-// Compile checks a module and compiles it, unless the same content is compiled already. name is for messages and metrics.
+// Compile checks a module, finds out which ABI it speaks, and compiles it, unless the same content is compiled already. name is for messages and metrics.
 // The module must be closed; the code goes when its last module and pool are.
 func (h *Host) Compile(ctx context.Context, name string, wasm []byte) (*Module, error) {
-	hash := sha256.Sum256(wasm)
+	refused := func(format string, args ...any) error {
+		return &Error{Kind: KindRefused, Module: name, Msg: fmt.Sprintf(format, args...)}
+	}
+	if len(wasm) > MaxModule {
+		return nil, refused("the module has %d bytes, at most %d are accepted", len(wasm), MaxModule)
+	}
+	engine, script, err := splitScript(wasm)
+	if err != nil {
+		return nil, refused("%v", err)
+	}
+	m := &Module{name: name, hash: sha256.Sum256(wasm), script: script}
+	key := codeKey{hash: m.hash}
+	if script != nil { // the engine is shared by all scripts
+		key = codeKey{hash: sha256.Sum256(engine), abi: ABIJavaScript}
+	}
 	h.mu.Lock()
-	c := h.codes[hash]
+	c := h.codes[key]
 	if c != nil {
 		c.refs++
 		h.mu.Unlock()
 	} else {
-		c = &code{host: h, hash: hash, refs: 1, ready: make(chan struct{})}
-		h.codes[hash] = c
+		c = &code{host: h, key: key, abi: key.abi, refs: 1, ready: make(chan struct{})}
+		h.codes[key] = c
 		h.mu.Unlock()
-		h.late.Go(func() { c.compile(name, wasm) })
+		h.late.Go(func() { c.compile(name, engine) })
 	}
 	timer := time.NewTimer(h.timeout)
 	defer timer.Stop()
@@ -140,7 +154,8 @@ func (h *Host) Compile(ctx context.Context, name string, wasm []byte) (*Module, 
 		e.Module = name
 		return nil, &e
 	}
-	return &Module{name: name, code: c, counters: h.countersOf(name)}, nil
+	m.code, m.counters = c, h.countersOf(name)
+	return m, nil
 }
 
 func (h *Host) countersOf(name string) *counters {
@@ -154,36 +169,38 @@ func (h *Host) countersOf(name string) *counters {
 	return s
 }
 
+// codeKey names compiled code: by its content, and whether it is to run as an engine of scripts, which is known before it is looked into.
+type codeKey struct {
+	hash [32]byte
+	abi  ABI // ABIJavaScript or 0
+}
+
 // code is a compiled module, shared by everybody who compiled the same content.
 type code struct {
 	host *Host
-	hash [32]byte
+	key  codeKey
 	refs int // guarded by host.mu
 
 	ready    chan struct{} // closed by compile; the fields below are set before
 	err      *Error
 	compiled wazero.CompiledModule
+	abi      ABI
 	info     meter.Info
 	memory   meter.Limits
 	init     []string // exports to call before the first event, in order
+	entries  []string // exports that can be given events
+	entry    string   // the one of them that is called unless a pool wants another; "" = a pool must say it
 }
+
+func (c *code) dialect() *dialect { return dialects[c.abi] }
 
 // compile runs in a goroutine of its own: the engine does not always look at its context.
 func (c *code) compile(name string, wasm []byte) {
 	defer close(c.ready)
-	out, info, m, err := decode(name, wasm)
+	out, err := c.decode(name, wasm)
 	if err != nil {
 		c.err = err.(*Error)
 		return
-	}
-	c.info, c.memory = info, *m.Memory
-	if info.HasStart {
-		c.init = append(c.init, meter.StartExport)
-	}
-	for _, name := range []string{exportInitialize, exportInit} {
-		if e := m.Export(name); e != nil && e.Kind == meter.KindFunc {
-			c.init = append(c.init, name)
-		}
 	}
 	c.compiled, err = c.host.compile(out)
 	if err != nil {
@@ -228,8 +245,8 @@ func (c *code) release(ctx context.Context) {
 	h.mu.Lock()
 	c.refs--
 	last := c.refs == 0
-	if last && h.codes[c.hash] == c {
-		delete(h.codes, c.hash)
+	if last && h.codes[c.key] == c {
+		delete(h.codes, c.key)
 	}
 	h.mu.Unlock()
 	if !last {

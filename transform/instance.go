@@ -37,15 +37,21 @@ type instance struct {
 	checked  int64 // hostFuel at the last check
 	refused  bool  // memory was refused
 	end      guestEnd
+	spent    bool // the guest has ended itself: this is no instance for another event
+	stdin    int  // how much of the input a program has read
 	wasi     wasiState
-	stack    [1]uint64
+	stack    [4]uint64
 	number   [20]byte
+
+	extism *extismState // of ABIExtism only
+	script *scriptState // of ABIJavaScript only
 }
 
 // guestEnd is how a host function ended the guest.
 type guestEnd struct {
 	kind Kind
 	msg  string
+	code int32 // of KindExit
 }
 
 var errEnd = errors.New("ended by the host")
@@ -68,12 +74,18 @@ func (p *Pool) newInstance(ctx context.Context) (*instance, error) {
 		return nil, &Error{Kind: KindInit, Module: p.module.name, Msg: err.Error()}
 	}
 	p.module.counters.instances.Add(1)
-	in := &instance{pool: p, module: module, memory: module.Memory(), main: module.ExportedFunction(exportTransform)}
+	in := &instance{pool: p, module: module, main: module.ExportedFunction(p.entry)}
 	in.call.in = in
+	if c.info.HasMemory {
+		in.memory = module.Memory()
+	}
 	in.fuel = module.ExportedGlobal(meter.FuelExport).(api.MutableGlobal)
 	in.pages = module.ExportedGlobal(meter.PagesExport).(api.MutableGlobal)
 	for _, name := range c.info.Globals {
 		in.globals = append(in.globals, module.ExportedGlobal(name).(api.MutableGlobal))
+	}
+	if setup := c.dialect().setup; setup != nil {
+		setup(in)
 	}
 	if s := p.snapshot.Load(); s != nil && in.restore(s) {
 		return in, nil
@@ -115,7 +127,7 @@ func (in *instance) init(ctx context.Context) error {
 	in.begin(ctx, nil, nil, time.Now(), initFactor)
 	for _, name := range in.pool.module.code.init {
 		f := in.module.ExportedFunction(name)
-		in.stack[0] = 0
+		in.stack = [4]uint64{}
 		err := in.guest(f)
 		if err == nil && name == exportInit && uint32(in.stack[0]) != 0 {
 			err = &Error{Kind: KindInit, Msg: fmt.Sprintf("init returned %d", int32(in.stack[0]))}
@@ -123,16 +135,26 @@ func (in *instance) init(ctx context.Context) error {
 		if err == nil {
 			continue
 		}
-		msg := fmt.Sprintf("%s: %s", strings.TrimPrefix(name, "__edgerelay_"), err.Msg)
-		if out.Reason != "" {
-			msg += ": " + out.Reason
+		return in.initError(name, err)
+	}
+	if start := in.pool.module.code.dialect().start; start != nil {
+		if err := start(in); err != nil {
+			return in.initError("start", err)
 		}
-		for _, l := range out.Log {
-			msg += "; " + string(l.Text)
-		}
-		return &Error{Kind: KindInit, Module: in.pool.module.name, Msg: msg, Trace: err.Trace}
 	}
 	return nil
+}
+
+// initError is what an error is called that keeps an instance from coming to life.
+func (in *instance) initError(name string, err *Error) *Error {
+	msg := fmt.Sprintf("%s: %s", strings.TrimPrefix(name, "__edgerelay_"), err.Msg)
+	if in.out.Reason != "" {
+		msg += ": " + in.out.Reason
+	}
+	for _, l := range in.out.Log {
+		msg += "; " + string(l.Text)
+	}
+	return &Error{Kind: KindInit, Module: in.pool.module.name, Msg: msg, Trace: err.Trace}
 }
 
 // begin prepares the accounts of a run.
@@ -143,7 +165,7 @@ func (in *instance) begin(ctx context.Context, meta *Meta, input []byte, now tim
 	in.limit = l.Fuel * factor
 	in.granted = min(FuelSlice, in.limit)
 	in.fuel.Set(uint64(in.granted))
-	in.hostFuel, in.checked, in.refused, in.end = 0, 0, false, guestEnd{}
+	in.hostFuel, in.checked, in.refused, in.stdin, in.end = 0, 0, false, 0, guestEnd{}
 	in.wasi.begin()
 }
 
@@ -151,18 +173,11 @@ func (in *instance) begin(ctx context.Context, meta *Meta, input []byte, now tim
 func (in *instance) run(ctx context.Context, meta *Meta, input []byte, out *Result, now time.Time) *Error {
 	in.out = out
 	in.begin(ctx, meta, input, now, 1)
-	err := in.guest(in.main)
+	err := in.pool.module.code.dialect().run(in)
 	out.Fuel += in.used()
 	out.Memory = max(out.Memory, int64(in.pages.Get())<<16)
 	in.out, in.meta, in.input, in.ctx = nil, nil, nil, nil
-	if err != nil {
-		return err
-	}
-	if r := uint32(in.stack[0]); r < uint32(numActions) {
-		out.Action = Action(r)
-		return nil
-	}
-	return &Error{Kind: KindBadResult, Msg: fmt.Sprintf("transform returned %d, not 0 (send), 1 (drop), 2 (fail) or 3 (retry)", int32(in.stack[0]))}
+	return err
 }
 
 // guest calls a function of the guest and says how it ended.
@@ -205,7 +220,7 @@ func splitTrace(s string) (text string, trace []string) {
 
 // abort ends the guest from a host function.
 func (in *instance) abort(kind Kind, msg string) {
-	in.end = guestEnd{kind, msg}
+	in.end.kind, in.end.msg = kind, msg
 	panic(errEnd)
 }
 
@@ -245,8 +260,11 @@ func (in *instance) grow(delta uint32) uint32 {
 	in.spend(hostCallFuel)
 	pages := uint32(in.pages.Get())
 	info := &in.pool.module.code.info
-	want := uint64(pages) + uint64(delta)
-	if want > uint64(info.MaxPages) || want<<16 > uint64(in.pool.limits.Memory) {
+	want, limit := uint64(pages)+uint64(delta), uint64(in.pool.limits.Memory)
+	if in.extism != nil { // its other memory counts, too
+		limit -= min(limit, uint64(len(in.extism.bytes)))
+	}
+	if want > uint64(info.MaxPages) || want<<16 > limit {
 		in.refused = in.refused || delta > 0
 		return uint32(none)
 	}
@@ -267,13 +285,22 @@ type snapshot struct {
 	pages   uint64
 	globals []uint64
 	wasi    wasiState
+	script  scriptValues
 }
 
 // maxKeptGrowth: an instance that has grown further than this during an event is closed after it; wiping costs time for every event.
 const maxKeptGrowth = 8 << 20
 
-func (in *instance) save() *snapshot {
+func (in *instance) allMemory() []byte {
+	if in.memory == nil {
+		return nil
+	}
 	all, _ := in.memory.Read(0, in.memory.Size())
+	return all
+}
+
+func (in *instance) save() *snapshot {
+	all := in.allMemory()
 	n := len(all)
 	for n > 0 && all[n-1] == 0 {
 		n--
@@ -282,13 +309,16 @@ func (in *instance) save() *snapshot {
 	for _, g := range in.globals {
 		s.globals = append(s.globals, g.Get())
 	}
+	if in.script != nil {
+		s.script = in.script.scriptValues
+	}
 	return s
 }
 
 // restore puts the instance back; it reports false when a new one is cheaper. All of the memory is wiped, also what lies behind the size
 // that the guest is told: it can write there.
 func (in *instance) restore(s *snapshot) bool {
-	size, want := uint64(in.memory.Size()), s.pages<<16
+	size, want := uint64(len(in.allMemory())), s.pages<<16
 	if size > want+maxKeptGrowth {
 		return false
 	}
@@ -297,15 +327,15 @@ func (in *instance) restore(s *snapshot) bool {
 			return false
 		}
 	}
-	all, ok := in.memory.Read(0, in.memory.Size())
-	if !ok {
-		return false
-	}
+	all := in.allMemory()
 	clear(all[copy(all, s.memory):])
 	in.pages.Set(s.pages)
 	for i, g := range in.globals {
 		g.Set(s.globals[i])
 	}
 	in.wasi = s.wasi
+	if in.script != nil {
+		in.script.scriptValues = s.script
+	}
 	return true
 }

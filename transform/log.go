@@ -59,3 +59,16 @@ func (in *instance) lastWords() string {
 	}
 	return ""
 }
+
+// lastLine is the last thing the guest wrote to standard error, for ABIs in which that is where a program says why it ends.
+func (in *instance) lastLine() string {
+	if words := in.lastWords(); words != "" {
+		return words
+	}
+	for i := len(in.out.Log) - 1; i >= 0; i-- {
+		if l := in.out.Log[i]; l.Level == LevelWarn && len(bytes.TrimSpace(l.Text)) > 0 {
+			return ": " + string(clipped(bytes.ToValidUTF8(l.Text, []byte("\uFFFD")), 200))
+		}
+	}
+	return ""
+}

@@ -3,12 +3,15 @@ package transform
 import (
 	"context"
 	"encoding/hex"
+	"slices"
 	"sync/atomic"
 )
 
 // Module is a compiled module under the name it has in the configuration.
 type Module struct {
 	name     string
+	hash     [32]byte // of the whole content, a script included
+	script   *script  // of ABIJavaScript only
 	code     *code
 	counters *counters
 	closed   atomic.Bool
@@ -18,7 +21,13 @@ type Module struct {
 func (m *Module) Name() string { return m.name }
 
 // Hash is the SHA-256 of the module's content, in hex.
-func (m *Module) Hash() string { return hex.EncodeToString(m.code.hash[:]) }
+func (m *Module) Hash() string { return hex.EncodeToString(m.hash[:]) }
+
+// ABI is how the module and the host talk to each other.
+func (m *Module) ABI() ABI { return m.code.abi }
+
+// Entries are the exported functions that can be given events. For most modules it is one; of those of an Extism plug-in, a pool may choose.
+func (m *Module) Entries() []string { return slices.Clone(m.code.entries) }
 
 // MinMemory is how many bytes of memory an instance begins with.
 func (m *Module) MinMemory() uint64 { return uint64(m.code.memory.Min) << 16 }

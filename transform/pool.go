@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,8 @@ type PoolConfig struct {
 	Limits          Limits
 	Size            int // instances at most, and so runs at the same time; 0 = one per processor
 	Isolation       Isolation
+	Entry           string // the exported function that is given events; "" = the one of its ABI. Only Extism plug-ins have a choice
+	Output          Output // what the output of Extism plug-ins and WASI programs means
 	Sample          []byte // an event to run once before the first state is kept, for IsolationEvent: heaps are grown and tables are filled then
 	QuarantineAfter int    // failures in a row after which the module is not run any more; 0 = 20, below 0 = never
 }
@@ -34,6 +37,9 @@ type PoolConfig struct {
 type Pool struct {
 	module     *Module
 	config     []byte
+	values     map[string]string // the configuration as Extism plug-ins see it
+	entry      string
+	output     Output
 	sample     []byte
 	limits     Limits
 	isolation  Isolation
@@ -59,7 +65,7 @@ func (h *Host) NewPool(m *Module, cfg PoolConfig) (*Pool, error) {
 	if cfg.QuarantineAfter == 0 {
 		cfg.QuarantineAfter = 20
 	}
-	p := &Pool{module: m, config: cfg.Config, sample: cfg.Sample, limits: cfg.Limits.withDefaults(), isolation: cfg.Isolation,
+	p := &Pool{module: m, config: cfg.Config, sample: cfg.Sample, entry: cfg.Entry, output: cfg.Output, limits: cfg.Limits.withDefaults(), isolation: cfg.Isolation,
 		quarantine: int64(cfg.QuarantineAfter), slots: make(chan struct{}, cfg.Size), closing: make(chan struct{}), drained: make(chan struct{})}
 	refused := func(format string, args ...any) error {
 		return &Error{Kind: KindRefused, Module: m.name, Msg: fmt.Sprintf(format, args...)}
@@ -72,8 +78,8 @@ func (h *Host) NewPool(m *Module, cfg PoolConfig) (*Pool, error) {
 	case m.MinMemory() > uint64(p.limits.Memory):
 		return nil, refused("the module begins with %d bytes of memory, the limit is %d", m.MinMemory(), p.limits.Memory)
 	}
-	if p.isolation == IsolationEvent && !m.Resettable() {
-		p.isolation = IsolationFresh
+	if err := p.choose(); err != nil {
+		return nil, refused("%v", err)
 	}
 	in, err := p.newInstance(context.Background())
 	if err != nil {
@@ -82,6 +88,29 @@ func (h *Host) NewPool(m *Module, cfg PoolConfig) (*Pool, error) {
 	p.idle = append(p.idle, in)
 	m.code.retain()
 	return p, nil
+}
+
+// choose decides what follows from the module's ABI: which function is called, how events are kept apart, how the configuration is read.
+func (p *Pool) choose() (err error) {
+	m := p.module
+	if p.entry == "" {
+		p.entry = m.code.entry
+	}
+	switch {
+	case p.entry == "":
+		return fmt.Errorf("which of its functions shall be called? Name one: %s", oneOf(m.code.entries))
+	case !slices.Contains(m.code.entries, p.entry):
+		return fmt.Errorf("it has no function %q that can be given events, only: %s", p.entry, oneOf(m.code.entries))
+	case p.output != OutputBody && m.ABI() != ABIExtism && m.ABI() != ABICommand:
+		return fmt.Errorf("output: %v is for Extism plug-ins and WASI programs; this module speaks %v", p.output, m.ABI())
+	}
+	if p.entry == exportStart || p.isolation == IsolationEvent && !m.Resettable() {
+		p.isolation = IsolationFresh
+	}
+	if m.ABI() == ABIExtism {
+		p.values, err = extismConfig(p.config)
+	}
+	return err
 }
 
 // Isolation is how events are kept apart; a module that cannot be reset gets a fresh instance where event was asked for.
@@ -115,14 +144,16 @@ func (p *Pool) Run(ctx context.Context, meta *Meta, input []byte, out *Result) e
 	c.runs.Add(1)
 	c.fuel.Add(out.Fuel - fuel)
 	c.nanos.Add(int64(took))
-	p.giveBack(in, e == nil)
+	orderly := e == nil || e.Kind == KindFailed // the guest said so itself, and is well
+	p.giveBack(in, orderly && !in.spent)
+	if orderly {
+		p.failures.Store(0)
+	} else if ctx.Err() == nil {
+		p.strike(e)
+	}
 	if e != nil {
-		if ctx.Err() == nil {
-			p.strike(e)
-		}
 		return p.failed(e)
 	}
-	p.failures.Store(0)
 	c.results[out.Action].Add(1)
 	return nil
 }

@@ -9,8 +9,8 @@ import (
 )
 
 // The part of WASI that language runtimes need to come up: a clock that stands at the event's time, random numbers that follow from the
-// event, standard output and error that go to the log. There are no files, arguments, environment variables or sockets; what asks for
-// them is answered "not supported", so that any WASI library can be linked in.
+// event, standard output and error that go to the log. There are no files, arguments or sockets; what asks for them is answered "not
+// supported", so that any WASI library can be linked in. What programs get besides is in command.go.
 const wasiModule = "wasi_snapshot_preview1"
 
 // Error numbers.
@@ -40,8 +40,8 @@ const initTime = 946_684_800_000_000_000
 var wasiFuncs = map[string]hostFunc{
 	"args_get":            {"ii", "i", wasiAnswer(wasiOK)},
 	"args_sizes_get":      {"ii", "i", wasiNothing},
-	"environ_get":         {"ii", "i", wasiAnswer(wasiOK)},
-	"environ_sizes_get":   {"ii", "i", wasiNothing},
+	"environ_get":         {"ii", "i", wasiEnviron},
+	"environ_sizes_get":   {"ii", "i", wasiEnvironSizes},
 	"clock_res_get":       {"ii", "i", wasiClockRes},
 	"clock_time_get":      {"iIi", "i", wasiClockTime},
 	"fd_close":            {"i", "i", wasiAnswer(wasiOK)},
@@ -84,7 +84,7 @@ func wasiAnswer(errno uint64) func(*instance, []uint64) {
 func (in *instance) putU32(ptr uint64, v uint32) { binary.LittleEndian.PutUint32(in.view(ptr, 4), v) }
 func (in *instance) putU64(ptr uint64, v uint64) { binary.LittleEndian.PutUint64(in.view(ptr, 8), v) }
 
-// wasiNothing: no arguments, no environment.
+// wasiNothing: no arguments.
 func wasiNothing(in *instance, s []uint64) {
 	in.spend(hostCallFuel)
 	in.putU32(s[0], 0)
@@ -126,19 +126,26 @@ func wasiRandom(in *instance, s []uint64) {
 	n := uint64(uint32(s[1]))
 	b := in.view(s[0], n)
 	in.spend(hostCallFuel + 4*int64(n))
-	if w := &in.wasi; !w.seeded {
-		seed := in.pool.module.code.hash
+	in.random().Read(b)
+	s[0] = wasiOK
+}
+
+// random follows from the event's id and the module.
+func (in *instance) random() *rand.ChaCha8 {
+	w := &in.wasi
+	if !w.seeded {
+		seed := in.pool.module.hash
 		if in.meta != nil {
 			seed = sha256.Sum256(append(append(make([]byte, 0, 128), seed[:]...), in.meta.ID...))
 		}
 		w.random.Seed(seed)
 		w.seeded = true
 	}
-	in.wasi.random.Read(b)
-	s[0] = wasiOK
+	return &w.random
 }
 
-// wasiFdStat: the three standard streams are character devices without rights.
+// wasiFdStat: the three standard streams are character devices without rights. A program's output is none, so that its language collects
+// lines before it writes them.
 func wasiFdStat(in *instance, s []uint64) {
 	in.spend(hostCallFuel)
 	if uint32(s[0]) > 2 {
@@ -147,24 +154,15 @@ func wasiFdStat(in *instance, s []uint64) {
 	}
 	b := in.view(s[1], 24)
 	clear(b)
-	b[0] = 2
-	s[0] = wasiOK
-}
-
-// wasiRead: standard input is empty.
-func wasiRead(in *instance, s []uint64) {
-	in.spend(hostCallFuel)
-	if uint32(s[0]) != 0 {
-		s[0] = wasiBadF
-		return
+	if !in.isProgram() || uint32(s[0]) == 2 {
+		b[0] = 2
 	}
-	in.putU32(s[3], 0)
 	s[0] = wasiOK
 }
 
 const maxVectors = 1024
 
-// wasiWrite: standard output and standard error are the log.
+// wasiWrite: standard output and standard error are the log; a program's standard output is its output.
 func wasiWrite(in *instance, s []uint64) {
 	in.spend(hostCallFuel)
 	fd, vectors := uint32(s[0]), uint64(uint32(s[2]))
@@ -184,16 +182,23 @@ func wasiWrite(in *instance, s []uint64) {
 	list := in.view(s[1], vectors*8)
 	for ; len(list) > 0; list = list[8:] {
 		n := binary.LittleEndian.Uint32(list[4:])
+		written += n
+		if fd == 1 && in.isProgram() {
+			in.roomForOutput(uint64(n))
+			in.spend(int64(n) / bytesPerFuel)
+			in.out.Body = append(in.out.Body, in.view(uint64(binary.LittleEndian.Uint32(list)), uint64(n))...)
+			continue
+		}
 		text := in.text(uint64(binary.LittleEndian.Uint32(list)), uint64(n), in.pool.limits.MaxLog)
 		in.out.logStream(level, text, in.pool.limits.MaxLog)
-		written += n
 	}
 	in.putU32(s[3], written)
 	s[0] = wasiOK
 }
 
 func wasiExit(in *instance, s []uint64) {
-	in.abort(KindExit, "the module ended itself with code "+strconv.Itoa(int(int32(s[0])))+in.lastWords())
+	in.end.code = int32(s[0])
+	in.abort(KindExit, "the module ended itself with code "+strconv.Itoa(int(in.end.code))+in.lastWords())
 }
 
 const (
