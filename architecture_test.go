@@ -30,7 +30,7 @@ var house = map[string]room{
 		"relay/queue", "relay/queue/badgerq"}}, // the last two for `bench queue`, which measures the engine alone
 
 	"relay": {imports: []string{"config", "relay/admin", "relay/deliver", "relay/event", "relay/ingress", "relay/metrics", "relay/payload",
-		"relay/queue", "relay/queue/badgerq", "relay/sign", "relay/webhooks", "transform"}, tests: []string{"bench", "plugins"}},
+		"relay/queue", "relay/queue/badgerq", "relay/sign", "relay/webhooks", "plugins", "transform"}, tests: []string{"bench"}},
 	"relay/ingress": {imports: []string{"relay/event", "relay/metrics", "relay/payload", "relay/queue", "relay/webhooks"}, tests: []string{"relay/queue/badgerq"}},
 	"relay/deliver": {imports: []string{"relay/event", "relay/metrics", "relay/payload", "relay/queue", "relay/sign", "relay/webhooks", "transform"},
 		tests: []string{"bench", "plugins"}},
@@ -48,7 +48,7 @@ var house = map[string]room{
 	"relay/payload":                {},
 	"relay/metrics":                {tests: []string{"relay/queue", "transform"}},
 	"config":                       {},
-	"plugins":                      {tests: []string{"transform"}},
+	"plugins":                      {tests: []string{"relay/event", "transform"}},
 	"transform":                    {imports: []string{"transform/meter"}, tests: []string{"transform/internal/wasmbuild", "transform/jspack"}},
 	"transform/jspack":             {imports: []string{"transform/meter"}},
 	"transform/meter":              {tests: []string{"transform/internal/wasmbuild"}},
@@ -69,9 +69,9 @@ var owners = map[string]string{
 	"google.golang.org/protobuf":                     "relay/queue/badgerq", // Badger's manifest and streams
 	"github.com/tetratelabs/wazero":                  "transform | transform/meter",
 	"github.com/evanw/esbuild":                       "transform/jspack",
-	"gopkg.in/yaml.v3":                               "config",
+	"gopkg.in/yaml.v3":                               "config plugins",
 	"github.com/invopop/jsonschema":                  "config",
-	"github.com/santhosh-tekuri/jsonschema":          "| config",
+	"github.com/santhosh-tekuri/jsonschema":          "plugins | config",
 	"github.com/valyala/fasthttp":                    "relay/ingress relay/deliver bench | . relay",
 	"code.dny.dev/ssrf":                              "relay/deliver",
 	"github.com/expr-lang/expr":                      "relay/payload",

@@ -100,6 +100,16 @@ func (r *report) add(p Problem) {
 	r.problems = append(r.problems, p)
 }
 
+// below says whether there is a mistake somewhere inside path.
+func (r *report) below(path string) bool {
+	for at := range r.faulty {
+		if strings.HasPrefix(at, path+".") {
+			return true
+		}
+	}
+	return false
+}
+
 // err returns the mistakes in order, or nil.
 func (r *report) err() error {
 	if len(r.problems) == 0 {

@@ -33,6 +33,11 @@ func Schema() []byte {
 	return append(text, '\n')
 }
 
+// JSONSchemaExtend says that a transform is one of the two.
+func (Transform) JSONSchemaExtend(s *jsonschema.Schema) {
+	s.OneOf = []*jsonschema.Schema{{Required: []string{"wasm"}}, {Required: []string{"plugin"}}}
+}
+
 // schemaOf gives the schema of the types whose YAML is not what their Go kind suggests.
 func schemaOf(t reflect.Type) *jsonschema.Schema {
 	text := func(pattern string) *jsonschema.Schema { return &jsonschema.Schema{Type: "string", Pattern: pattern} }

@@ -67,7 +67,7 @@ func TestSchemaAgrees(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for _, bad := range []string{"unknown-key-nested", "enum-method", "range-concurrency", "duration-without-unit", "size-bad-unit", "missing-required", "type-list-for-text", "later-sections"} {
+	for _, bad := range []string{"unknown-key-nested", "enum-method", "range-concurrency", "duration-without-unit", "size-bad-unit", "missing-required", "type-list-for-text", "later-sections", "transform-file-or-plugin"} {
 		var value any
 		if err := yaml.Unmarshal(mustRead("testdata/bad/"+bad+".yaml"), &value); err != nil {
 			t.Fatal(err)

@@ -12,17 +12,16 @@ import (
 // later lists what belongs to the config but is not built yet: keys, and values of keys behind an equals sign. Whoever uses one gets
 // told so, instead of a suggestion that makes no sense.
 var later = map[string]bool{
-	"history":                       true,
-	"alerts":                        true,
-	"sources":                       true,
-	"event_types[].schema":          true,
-	"policy.lock_endpoint":          true,
-	"queue.backend=jetstream":       true,
-	"webhooks[].rate_limit":         true,
-	"webhooks[].ordering":           true,
-	"webhooks[].error_recipients":   true,
-	"webhooks[].log":                true,
-	"webhooks[].transform[].plugin": true,
+	"history":                     true,
+	"alerts":                      true,
+	"sources":                     true,
+	"event_types[].schema":        true,
+	"policy.lock_endpoint":        true,
+	"queue.backend=jetstream":     true,
+	"webhooks[].rate_limit":       true,
+	"webhooks[].ordering":         true,
+	"webhooks[].error_recipients": true,
+	"webhooks[].log":              true,
 }
 
 var position = regexp.MustCompile(`\[\d+\]`)
@@ -45,6 +44,9 @@ func (d *decoder) unknownKey(path string, key *yaml.Node, known fields) []string
 	}
 	return nil
 }
+
+// Suggest ends a message about an unknown name, for the packages that know what there is: with the nearest known one, or with all of them.
+func Suggest(name string, known []string) string { return suggest(name, known) }
 
 // suggest ends a message about an unknown name: with the nearest known one, or with all of them when none is near.
 func suggest(name string, known []string) string {
