@@ -68,7 +68,7 @@ func charts(rows []Row) []chart {
 		accept.lines = append(accept.lines, curve(r.Name, r.Accept))
 		rate.lines = append(rate.lines, over(r.Name, r.Samples, func(s Sample) (float64, bool) { return s.Delivered, true }))
 		for _, role := range roles(r.Samples) {
-			if role != "relay" && role != "forwarder" && len(rows) > 1 {
+			if role != "relay" && role != "target" && role != "forwarder" && len(rows) > 1 {
 				continue // of several runs only what they are about: the rest would be a tangle
 			}
 			cpu.lines = append(cpu.lines, over(r.Name+": "+role, r.Samples, func(s Sample) (float64, bool) { v, ok := s.CPU[role]; return v, ok }))

@@ -90,15 +90,14 @@ func (s *Session) alone(name string, perSecond float64, n int64) *Result {
 	return res
 }
 
-// limits measures all of them. A target has no queue of ours.
+// limits measures all of them.
 func (s *Session) limits(ctx context.Context) (all []*Result, err error) {
 	list := []func(context.Context) (*Result, error){
 		s.oneHop,
 		func(ctx context.Context) (*Result, error) { return s.twoHops(ctx, true, nil) },
-		s.disk,
 	}
-	if s.Target == nil {
-		list = append(list, s.queueAlone)
+	if s.Target == nil { // what a target does with the disk is its own affair
+		list = append(list, s.disk, s.queueAlone)
 	}
 	// Two hops comes last: next to what it is compared with.
 	list = append(list, func(ctx context.Context) (*Result, error) { return s.twoHops(ctx, false, nil) })

@@ -21,6 +21,7 @@ type Bench struct {
 	Target     *Target // drive this instead of a relay of our own
 	SinkListen string  // "" = any port; only with Target
 	Secret     string  // of the target's signatures; "" = not checked; only with Target
+	TargetPIDs []int   // the target's processes, if their use of the machine is to be measured
 	NoSink     bool    // Target does not lead to our sink: only acceptance is measured
 	Pending    int64   // events of the scenario backlog
 	Quick      bool    // a smoke run: what needs many webhooks or many runs is cut down

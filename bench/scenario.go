@@ -100,6 +100,9 @@ func (s *Session) measureRelay(ctx context.Context, child *relayChild, r run) (*
 	return res, nil
 }
 
+// targetName is the name of results of a target; the scenarios may add to it.
+const targetName = "target"
+
 // whole measures the relay with one webhook, or the target.
 func (s *Session) whole(ctx context.Context, adapt func(*run)) (res *Result, err error) {
 	if s.Target != nil {
@@ -110,7 +113,7 @@ func (s *Session) whole(ctx context.Context, adapt func(*run)) (res *Result, err
 		if err := s.freshSink(o); err != nil {
 			return nil, err
 		}
-		r := s.closed("target", *s.Target)
+		r := s.closed(targetName, *s.Target)
 		adapt(&r)
 		return s.measure(ctx, r)
 	}
@@ -132,7 +135,7 @@ func (r *Result) compare(to *Result) {
 	if to.PerSecond.EndToEnd > 0 {
 		r.Ratios = append(r.Ratios, Ratio{"end to end", to.Name, r.PerSecond.EndToEnd / to.PerSecond.EndToEnd})
 	}
-	mine, theirs := r.Processes["relay"].CPUPer1000, max(to.Processes["relay"].CPUPer1000, to.Processes["forwarder"].CPUPer1000)
+	mine, theirs := max(r.Processes["relay"].CPUPer1000, r.Processes["target"].CPUPer1000), max(to.Processes["relay"].CPUPer1000, to.Processes["forwarder"].CPUPer1000)
 	if mine > 0 && theirs > 0 {
 		r.Ratios = append(r.Ratios, Ratio{"CPU per event", to.Name, mine / theirs})
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // impatient is a retry schedule for a bench: soon, and often enough to outlive any run.
-const impatient = `, retry: { initial: 250ms, max_interval: 2s, max_retries: 100 }`
+const impatient = `, retry: { initial: 100ms, max_interval: 500ms, max_retries: 100 }`
 
 // circuitPatience is how long a relay may leave a receiver alone that was down, and then some.
 const circuitPatience = 75 * time.Second

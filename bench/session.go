@@ -26,7 +26,7 @@ type Session struct {
 	runs     int // for names of directories
 
 	mu    sync.Mutex
-	pids  map[string]int // processes that are measured, by role; guarded by mu
+	pids  map[string][]int // processes that are measured, by role; guarded by mu
 	peaks map[string]Usage
 }
 
@@ -43,7 +43,7 @@ func (b Bench) Run(ctx context.Context, names []string) (report *Report, err err
 		}
 		list = append(list, sc)
 	}
-	s := &Session{Bench: b, Report: &Report{Broken: []string{}, Started: time.Now().UTC()}, pids: map[string]int{}, progress: &progress{out: b.Progress, live: b.Live}}
+	s := &Session{Bench: b, Report: &Report{Broken: []string{}, Started: time.Now().UTC()}, pids: map[string][]int{}, progress: &progress{out: b.Progress, live: b.Live}}
 	if s.dir, err = os.MkdirTemp(b.Dir, "edgerelay-bench-"); err != nil {
 		return nil, fmt.Errorf("make directory: %w", err)
 	}
@@ -53,6 +53,7 @@ func (b Bench) Run(ctx context.Context, names []string) (report *Report, err err
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.sink.Close()) }()
+	s.watch("target", s.TargetPIDs...)
 	s.watch("generator", os.Getpid())
 	s.watch("sink", s.sink.process.PID())
 	for _, sc := range list {
@@ -67,15 +68,15 @@ func (b Bench) Run(ctx context.Context, names []string) (report *Report, err err
 	return s.Report, nil
 }
 
-// watch measures the process under a role from now on; pid 0 ends it.
-func (s *Session) watch(role string, pid int) {
+// watch measures the processes that have a role from now on; none ends it.
+func (s *Session) watch(role string, pids ...int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if pid == 0 {
+	if len(pids) == 0 {
 		delete(s.pids, role)
 		return
 	}
-	s.pids[role] = pid
+	s.pids[role] = pids
 }
 
 // usage reads every watched process.
@@ -83,14 +84,19 @@ func (s *Session) usage() map[string]Usage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := make(map[string]Usage, len(s.pids))
-	for role, pid := range s.pids {
-		if u := usageOf(pid); u.Known {
-			all[role] = u
+	for role, pids := range s.pids {
+		u := usageOf(pids[0])
+		for _, pid := range pids[1:] {
+			u.add(usageOf(pid))
+		}
+		if !u.Known {
+			continue
+		}
+		all[role] = u
+		if s.peaks != nil {
 			p := s.peaks[role]
 			p.Resident, p.Private = max(p.Resident, u.Resident), max(p.Private, u.Private)
-			if s.peaks != nil {
-				s.peaks[role] = p
-			}
+			s.peaks[role] = p
 		}
 	}
 	return all
@@ -147,7 +153,7 @@ func (s *Session) withRelay(o relayRun, fn func(*relayChild) error) error {
 	s.relay = r
 	defer func() {
 		s.relay = nil
-		s.watch("relay", 0)
+		s.watch("relay")
 	}()
 	err = fn(r)
 	select {
@@ -187,7 +193,7 @@ func (s *Session) withForwarder(signed bool, fn func(url string) error) error {
 	}
 	s.watch("forwarder", p.PID())
 	defer func() {
-		s.watch("forwarder", 0)
+		s.watch("forwarder")
 		p.Kill()
 	}()
 	return fn("http://" + line[len("listening "):] + "/")

@@ -18,7 +18,11 @@ func (r *Report) WriteText(w io.Writer) error {
 	if e.Modified {
 		changed = " with changes"
 	}
-	fmt.Fprintf(&b, "commit %s%s, %s, %s; %s, %d cores, kernel %s; data on %s\n", e.Commit, changed, e.Go, e.Platform, e.CPU, e.Cores, e.Kernel, e.Filesystem)
+	memory := ""
+	if strings.HasPrefix(e.Filesystem, "tmpfs") {
+		memory = " (BEWARE: that is memory, a sync costs nothing there; give --dir)"
+	}
+	fmt.Fprintf(&b, "commit %s%s, %s, %s; %s, %d cores, kernel %s; data on %s%s\n", e.Commit, changed, e.Go, e.Platform, e.CPU, e.Cores, e.Kernel, e.Filesystem, memory)
 	scenario := ""
 	var rows []Row
 	for _, row := range r.Rows() {
@@ -105,9 +109,9 @@ func (r *Result) BadDeliveries() int64 {
 	return r.Verdict.BadSignatures + r.Verdict.BadIDs + r.Verdict.Unknown
 }
 
-// Use is that of the process which a result is about: the relay, the forwarder, or, of a limit without either, the sink. nil = not known.
+// Use is that of the process which a result is about: the relay, the target, the forwarder, or, of a limit without any, the sink. nil = not known.
 func (r *Result) Use() *ProcessUse {
-	for _, role := range []string{"relay", "forwarder", "sink"} {
+	for _, role := range []string{"relay", "target", "forwarder", "sink"} {
 		if u, ok := r.Processes[role]; ok && (role != "sink" || r.Limit) {
 			return &u
 		}
@@ -137,7 +141,7 @@ func (r Row) Notes() string {
 	if (v.Refused > 0 || v.Unanswered > 0) && v.LastError != "" {
 		notes = append(notes, "last error: "+v.LastError)
 	}
-	if r.OtherCores > busyMachine || r.StolenCores > busyMachine {
+	if r.OtherCores > busyMachine && !strings.HasPrefix(r.Name, targetName) || r.StolenCores > busyMachine {
 		notes = append(notes, fmt.Sprintf("BEWARE: meanwhile other programs and the kernel used %.1f cores, and the host took %.1f", r.OtherCores, r.StolenCores))
 	}
 	if !r.Limit {

@@ -12,6 +12,14 @@ type Usage struct {
 	Written  int64         `json:"written_bytes"`  // to the storage layer
 }
 
+func (u *Usage) add(o Usage) {
+	u.Known = u.Known && o.Known
+	u.CPU += o.CPU
+	u.Resident += o.Resident
+	u.Private += o.Private
+	u.Written += o.Written
+}
+
 // machine is how busy all cores together have been since the system was started. Known is false where the system does not tell.
 type machine struct {
 	known  bool

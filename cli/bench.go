@@ -80,6 +80,7 @@ func (f *benchFlags) add(cmd *cobra.Command) {
 	fl.StringVar(&f.target.Body, "body-template", "", "for --target: the body to send, with {{id}} where each event's own id goes (default: an event of --size)")
 	fl.StringVar(&f.SinkListen, "sink-listen", "", "for --target: where the sink listens (default: no sink, only the answers are measured)")
 	fl.StringVar(&f.Secret, "secret", "", "for --target: the whsec_ secret of its Standard Webhooks signatures (default $EDGERELAY_BENCH_SECRET)")
+	fl.IntSliceVar(&f.TargetPIDs, "target-pid", nil, "for --target: its processes, to measure their CPU and memory")
 	fl.BoolVar(&f.noVerify, "no-verify", false, "for --target: it does not sign")
 	fl.BoolVar(&f.asJSON, "json", false, "print JSON instead of a table")
 	fl.StringVar(&f.html, "html", "", "write a page with charts to this file, too")
@@ -182,7 +183,7 @@ func (f *benchFlags) complete(cmd *cobra.Command) error {
 // completeTarget checks the flags that go with --target.
 func (f *benchFlags) completeTarget(cmd *cobra.Command) error {
 	if f.target.URL == "" {
-		for _, name := range []string{"header", "body-template", "sink-listen", "secret", "no-verify"} {
+		for _, name := range []string{"header", "body-template", "sink-listen", "secret", "no-verify", "target-pid"} {
 			if cmd.Flags().Changed(name) {
 				return usageErrorf("--%s goes with --target", name)
 			}
