@@ -39,6 +39,7 @@ func TestMain(m *testing.M) {
 //	fetch METHOD URL STATUS [HEADER...]        make a request; the answer's body is its standard output
 //	unseen TEXT FILE...                        none of the files holds TEXT
 //	empty DIR                                  DIR has no entries
+//	replace FILE OLD NEW                       put NEW in the place of OLD, which must be in FILE
 func TestScript(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the scripts send signals")
@@ -47,14 +48,26 @@ func TestScript(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
 			e.Values[processesKey{}] = map[string]*process{}
+			e.Setenv("GOCACHE", goCache())                                      // plugins in Go are built as on anybody's machine, not from nothing
+			e.Setenv("XDG_CACHE_HOME", filepath.Join(e.WorkDir, ".user-cache")) // nothing outside of the script's directory is written
 			e.Values[hangingKey{}] = make(chan struct{}, 1)
 			return os.WriteFile(filepath.Join(e.WorkDir, "mask.wasm"), plugins.Mask, 0o600)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"start": start, "await": await, "end": end, "ended": ended, "hang": hang, "hung": hung, "fetch": fetch, "unseen": unseen, "empty": empty,
+			"replace": replace,
 		},
 	})
 }
+
+// goCache is where the go command keeps what it has compiled.
+var goCache = sync.OnceValue(func() string {
+	out, err := exec.Command("go", "env", "GOCACHE").Output()
+	if err != nil {
+		return filepath.Join(os.TempDir(), "go-build")
+	}
+	return strings.TrimSpace(string(out))
+})
 
 type processesKey struct{}
 
@@ -288,4 +301,15 @@ func empty(ts *testscript.TestScript, neg bool, args []string) {
 	if len(entries) > 0 {
 		ts.Fatalf("%s holds %v", args[0], entries)
 	}
+}
+
+func replace(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: replace FILE OLD NEW")
+	}
+	text := ts.ReadFile(args[0])
+	if !strings.Contains(text, args[1]) {
+		ts.Fatalf("%s does not hold %q", args[0], args[1])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.ReplaceAll(text, args[1], args[2])), 0o600))
 }

@@ -1,0 +1,178 @@
+package kit
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/template"
+
+	"edgerelay/plugins/sdk"
+)
+
+//go:embed templates
+var templates embed.FS
+
+// Languages returns what a plugin can be written in.
+func Languages() []string { return []string{"go", "c", "assemblyscript", "rust"} }
+
+// Outputs returns what a new plugin can make out of the sample event.
+func Outputs() []string { return []string{"slack", "xml", "form"} }
+
+// scaffold is what the templates can say.
+type scaffold struct {
+	Name, Language, For string
+
+	Makes, Key, GoKey, KeyText, KeyExample string
+	Format                                 Format
+	Capabilities                           string
+	Source, Memory                         string
+	Fuel                                   int
+}
+
+var outputs = map[string]scaffold{
+	"slack": {Makes: "a Slack message", Key: "channel", GoKey: "Channel", KeyText: "The channel to write to, instead of the default one.",
+		KeyExample: "#wins", Format: FormatJSON, Capabilities: "headers, drop"},
+	"xml": {Makes: "an XML document", Key: "root", GoKey: "Root", KeyText: "Name of the root element, order if absent.",
+		KeyExample: "purchase", Format: FormatXML, Capabilities: "content-type, headers, drop"},
+	"form": {Makes: "an HTML form", Key: "source", GoKey: "Source", KeyText: "Where the order comes from, sent as the field source.",
+		KeyExample: "shop", Format: FormatForm, Capabilities: "content-type, headers, drop"},
+}
+
+// file is one file of a scaffold and where it comes from.
+type file struct{ to, from string }
+
+// languages says which files a plugin in a language has, besides the common ones, and which of the SDK.
+var languages = map[string]struct {
+	files, sdk []file
+	source     string
+	fuel       int
+	memory     string
+}{
+	"go": {files: []file{{"main.go", "main.go.tmpl"}, {"go.mod", "go.mod.tmpl"}}, source: "main.go", fuel: 50_000_000, memory: "32MiB",
+		sdk: []file{{"edgerelay/edgerelay.go", "edgerelay.go"}, {"edgerelay/host_wasip1.go", "host_wasip1.go"}, {"edgerelay/host_other.go", "host_other.go"}}},
+	"c": {files: []file{{"plugin.c", "plugin.c.tmpl"}}, source: "plugin.c", fuel: 5_000_000, memory: "4MiB",
+		sdk: []file{{"edgerelay.h", "edgerelay.h"}, {"edgerelay_json.h", "edgerelay_json.h"}}},
+	"assemblyscript": {files: []file{{"assembly/index.ts", "index.ts.tmpl"}, {"assembly/tsconfig.json", "tsconfig.json.tmpl"}, {"package.json", "package.json.tmpl"}},
+		source: "assembly/index.ts", fuel: 10_000_000, memory: "4MiB", sdk: []file{{"assembly/edgerelay.ts", "edgerelay.ts"}}},
+	"rust": {files: []file{{"src/lib.rs", "lib.rs.tmpl"}, {"Cargo.toml", "Cargo.toml.tmpl"}}, source: "src/lib.rs", fuel: 10_000_000, memory: "4MiB",
+		sdk: []file{{"src/edgerelay.rs", "edgerelay.rs"}}},
+}
+
+// CheckLanguage explains why a plugin cannot be written in language, or returns nil.
+func CheckLanguage(language string) error {
+	switch {
+	case slices.Contains(Languages(), language):
+		return nil
+	case slices.Contains([]string{"js", "ts", "javascript", "typescript"}, language):
+		return fmt.Errorf("plugins in JavaScript and TypeScript need the JavaScript ABI, which this version of edgerelay does not have; "+
+			"AssemblyScript is the nearest: --lang assemblyscript (known: %s)", strings.Join(Languages(), ", "))
+	}
+	return fmt.Errorf("no plugin can be written in %q: known are %s", language, strings.Join(Languages(), ", "))
+}
+
+// New writes a new plugin into the directory dir, which must not exist or be empty. The plugin has dir's name. It returns its files.
+func New(dir, language, output string) ([]string, error) {
+	s, ok := outputs[output]
+	if !ok {
+		return nil, fmt.Errorf("a new plugin cannot make %q: known are %s", output, strings.Join(Outputs(), ", "))
+	}
+	if err := CheckLanguage(language); err != nil {
+		return nil, err
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	l := languages[language]
+	s.Name, s.Language, s.For, s.Source, s.Fuel, s.Memory = filepath.Base(abs), language, output, l.source, l.fuel, l.memory
+	if !ValidName(s.Name) {
+		return nil, fmt.Errorf("%q is not a plugin's name: small letters, digits and -, beginning with a letter", s.Name)
+	}
+	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
+		return nil, fmt.Errorf("%s is not empty: nothing was written", dir)
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("new plugin in %q: %w", dir, err)
+	}
+	files, err := s.files()
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, f := range files {
+		names = append(names, f.name)
+		at := filepath.Join(dir, filepath.FromSlash(f.name))
+		if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+			return nil, fmt.Errorf("new plugin: %w", err)
+		}
+		if err := os.WriteFile(at, f.text, 0o644); err != nil {
+			return nil, fmt.Errorf("new plugin: %w", err)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+type written struct {
+	name string
+	text []byte
+}
+
+// files are all files of the scaffold.
+func (s *scaffold) files() ([]written, error) {
+	var all []written
+	add := func(name string, text []byte, err error) error {
+		all = append(all, written{name, text})
+		return err
+	}
+	l := languages[s.Language]
+	plan := []file{{"plugin.yaml", "common/plugin.yaml.tmpl"}, {"README.md", "common/README.md.tmpl"}, {".gitignore", "common/gitignore.tmpl"}}
+	for _, f := range l.files {
+		plan = append(plan, file{f.to, path.Join(s.Language, f.from)})
+	}
+	for _, f := range plan {
+		text, err := s.execute(path.Join("templates", f.from))
+		if err := add(f.to, text, err); err != nil {
+			return nil, err
+		}
+	}
+	for _, f := range l.sdk {
+		text, err := sdk.Files.ReadFile(path.Join(s.Language, f.from))
+		if err := add(f.to, text, err); err != nil {
+			return nil, err
+		}
+	}
+	for _, dir := range []file{{"events", "templates/common/events"}, {testsDir, "templates/tests/" + s.For}} {
+		err := fs.WalkDir(templates, dir.from, func(at string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			text, err := templates.ReadFile(at)
+			return add(dir.to+strings.TrimPrefix(at, dir.from), text, err)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func (s *scaffold) execute(name string) ([]byte, error) {
+	text, err := templates.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	t, err := template.New(name).Option("missingkey=error").Parse(string(text))
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	err = t.Execute(&b, s)
+	return b.Bytes(), err
+}

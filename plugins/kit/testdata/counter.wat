@@ -1,0 +1,15 @@
+;; Counts its runs, and writes the count as a digit: what a plugin must not do. Build: wat2wasm counter.wat -o counter.wasm
+(module
+  (import "edgerelay_v1" "output_write" (func $write (param i32 i32)))
+  (import "edgerelay_v1" "set" (func $set (param i32 i32 i32 i32) (result i32)))
+  (import "edgerelay_v1" "log" (func $log (param i32 i32 i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "0")
+  (data (i32.const 16) "query:n")
+  (data (i32.const 32) "counted")
+  (func (export "transform") (result i32)
+    (i32.store8 (i32.const 0) (i32.add (i32.load8_u (i32.const 0)) (i32.const 1)))
+    (call $write (i32.const 0) (i32.const 1))
+    (drop (call $set (i32.const 16) (i32.const 7) (i32.const 0) (i32.const 1)))
+    (call $log (i32.const 1) (i32.const 32) (i32.const 7))
+    (i32.const 0)))
