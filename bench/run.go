@@ -78,13 +78,13 @@ func (s *Session) load(ctx context.Context, r run) (*Result, *Generator, error) 
 		return nil, nil, errors.Join(errors.New("no event was accepted"), g.Err())
 	}
 	m.phase(phaseDrain)
-	end := till
 	if !r.noDrain && !s.NoSink {
 		if err := s.drain(ctx, g, r.hooks, r.patience); err != nil {
 			return nil, nil, err
 		}
 	}
-	if end, err = s.take(g); err != nil {
+	end, err := s.take(g)
+	if err != nil {
 		return nil, nil, err
 	}
 	return res, g, s.fill(res, r, g, from, till, end)

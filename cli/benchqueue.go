@@ -28,11 +28,13 @@ type queueBench struct {
 
 	queue *badgerq.Queue
 	acked atomic.Int64
-	ready chan struct{}
+	want  atomic.Int64  // how many there are to acknowledge; 0 while producers run
+	ready chan struct{} // the queue has something; room for one signal
+	done  chan struct{} // all are acknowledged; room for one signal
 }
 
 func newBenchQueueCommand() *cobra.Command {
-	b := queueBench{ready: make(chan struct{}, 1)}
+	b := queueBench{ready: make(chan struct{}, 1), done: make(chan struct{}, 1)}
 	cmd := &cobra.Command{Use: "queue", Hidden: true, Args: cobra.NoArgs, Short: "The relay's queue alone",
 		Example: "  edgerelay bench queue --dir /tmp --producers 128",
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -56,12 +58,7 @@ func (b *queueBench) run(ctx context.Context) (result bench.QueueResult, err err
 	}
 	opt := badgerq.DefaultOptions(filepath.Join(b.dir, "queue"))
 	opt.Log, opt.Sync = slog.New(slog.DiscardHandler), b.durability == "fsync"
-	opt.Ready = func(event.WebhookID) {
-		select {
-		case b.ready <- struct{}{}:
-		default: // it has been told
-		}
-	}
+	opt.Ready = func(event.WebhookID) { signalOnce(b.ready) }
 	if b.queue, err = badgerq.Open(opt); err != nil {
 		return result, fmt.Errorf("open queue: %w", err)
 	}
@@ -74,8 +71,12 @@ func (b *queueBench) run(ctx context.Context) (result bench.QueueResult, err err
 	}
 	begin := time.Now()
 	n, err := b.produce(ctx, w)
-	for err == nil && b.acked.Load() < n && ctx.Err() == nil {
-		time.Sleep(time.Millisecond)
+	if b.want.Store(n); err == nil && b.acked.Load() < n {
+		select {
+		case <-b.done:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
 	}
 	result = bench.QueueResult{Events: n, Seconds: time.Since(begin).Seconds()}
 	close(stop)
@@ -120,7 +121,9 @@ func (b *queueBench) consume(w event.WebhookID, stop <-chan struct{}) {
 	for {
 		if b.queue.Lease(w, &d) {
 			b.queue.Ack(&d)
-			b.acked.Add(1)
+			if b.acked.Add(1) == b.want.Load() {
+				signalOnce(b.done)
+			}
 			continue
 		}
 		select {
@@ -128,5 +131,13 @@ func (b *queueBench) consume(w event.WebhookID, stop <-chan struct{}) {
 		case <-stop:
 			return
 		}
+	}
+}
+
+// signalOnce never blocks: a signal that nobody has taken yet is enough.
+func signalOnce(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }
