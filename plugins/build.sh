@@ -20,7 +20,7 @@ if ! clang-19 --version 2>/dev/null | grep -q "version $version"; then
 	exit 3
 fi
 if [ $# = 0 ]; then
-	set -- slack discord teams pagerduty cloudevents splunk-hec redact pick flatten csv-line probe
+	set -- slack discord teams pagerduty cloudevents splunk-hec redact pick flatten csv-line mask probe
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -25,8 +25,8 @@ func TestBuild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := len(plugins.List()) + 1; len(built) != want {
-		t.Errorf("build.sh makes %d modules, want %d: the plugins and the probe", len(built), want)
+	if want := len(plugins.List()) + 2; len(built) != want {
+		t.Errorf("build.sh makes %d modules, want %d: the plugins, mask of the demo, and the probe", len(built), want)
 	}
 	for _, name := range built {
 		base := filepath.Base(name)

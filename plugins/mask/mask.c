@@ -1,6 +1,6 @@
 // mask: replaces e-mail addresses in an event, ada@example.com -> a***@example.com, and adds the header X-Masked.
 //
-// No library, no allocator: the event is read into a buffer, and written again piece by piece. Build it with build.sh.
+// No library, no allocator: the event is read into a buffer, and written again piece by piece. It shows the raw ABI; plugins/build.sh builds it.
 
 #define IMPORT(name) __attribute__((import_module("edgerelay_v1"), import_name(#name)))
 #define EXPORT(name) __attribute__((export_name(#name)))
