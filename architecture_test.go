@@ -43,7 +43,8 @@ var house = map[string]room{
 	"relay/queue/queuetest": {imports: []string{"relay/event", "relay/queue"}},
 
 	// The life of a plugin before it meets a relay, on the same engine.
-	"plugins/kit": {imports: []string{"config", "plugins", "plugins/sdk", "relay/event", "relay/payload", "transform", "transform/meter"}},
+	"plugins/kit": {imports: []string{"config", "plugins", "plugins/sdk", "relay/event", "relay/payload", "transform", "transform/jspack",
+		"transform/meter"}},
 
 	// Leaves: they know nothing of the house.
 	"relay/event":                  {},

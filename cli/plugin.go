@@ -129,7 +129,7 @@ func readEvent(cmd *cobra.Command, p *kit.Package, name string) (kit.Event, erro
 }
 
 // watchInterval is how often watched files are looked at. Asking is cheap, and works the same on every system and file system.
-const watchInterval = 200 * time.Millisecond
+const watchInterval = 50 * time.Millisecond
 
 // watch calls fn now and after every change of the plugin's files, until the command is interrupted. built says whether the module counts.
 func watch(ctx context.Context, p *kit.Package, built bool, fn func()) error {

@@ -41,8 +41,8 @@ func newPluginNew() *cobra.Command {
 				fmt.Fprintln(out, filepath.Join(args[0], f))
 			}
 			fmt.Fprintf(out, "\nNow:\n  cd %s\n", args[0])
-			if language == "assemblyscript" {
-				fmt.Fprintln(out, "  npm install               # the compiler")
+			if kit.NeedsNPM(language) {
+				fmt.Fprintln(out, "  npm install")
 			}
 			fmt.Fprintln(out, "  edgerelay plugin build\n  edgerelay plugin test\n  edgerelay plugin run -e events/order.json")
 			return nil

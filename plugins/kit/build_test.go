@@ -16,7 +16,7 @@ func TestMissingTools(t *testing.T) {
 	h := newHost(t)
 	t.Setenv("PATH", t.TempDir())
 	for language, want := range map[string]string{"go": "https://go.dev/dl/", "c": "apt-get install clang lld", "assemblyscript": "apt-get install nodejs npm",
-		"rust": "https://rustup.rs"} {
+		"rust": "https://rustup.rs", "js": "npm install", "ts": "npm install"} {
 		dir := filepath.Join(t.TempDir(), "a")
 		if _, err := New(dir, language, "slack"); err != nil {
 			t.Fatal(err)

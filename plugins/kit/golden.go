@@ -1,6 +1,7 @@
 package kit
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -179,7 +180,7 @@ func (c *Case) check(r *CaseResult) {
 		r.fail("reason is %q, want %q", o.Reason, x.Reason)
 	}
 	for _, f := range []struct{ name, got, want string }{
-		{"content_type", o.ContentType, x.ContentType}, {"method", o.Method, x.Method}, {"path", o.Path, x.Path},
+		{"content_type", o.contentType(), cmp.Or(x.ContentType, jsonType)}, {"method", o.Method, x.Method}, {"path", o.Path, x.Path},
 	} {
 		if f.got != f.want {
 			r.fail("%s is %q, want %q", f.name, f.got, f.want)

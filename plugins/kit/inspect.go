@@ -18,7 +18,7 @@ import (
 type Inspection struct {
 	Bytes    int    `json:"bytes"`
 	SHA256   string `json:"sha256"`
-	ABI      string `json:"abi"`      // edgerelay_v1, extism, wasi, component, unknown
+	ABI      string `json:"abi"`      // edgerelay_v1, javascript, extism, wasi; of refused ones also component, unknown
 	Language string `json:"language"` // what it was probably written in; unknown
 	Tools    string `json:"tools,omitempty"`
 	Accepted bool   `json:"accepted"`
@@ -74,7 +74,7 @@ func (h *Host) Inspect(ctx context.Context, wasm []byte) *Inspection {
 		}
 		return i
 	}
-	i.Accepted, i.Isolation = true, "reset"
+	i.Accepted, i.Isolation, i.ABI = true, "reset", module.ABI().String()
 	if !module.Resettable() {
 		i.Isolation = "fresh"
 	}
@@ -227,6 +227,8 @@ func (i *Inspection) guessLanguage(raw []rawSection) {
 		return slices.ContainsFunc(i.Exports, func(s Symbol) bool { return s.Name == name })
 	}
 	switch {
+	case slices.ContainsFunc(raw, func(s rawSection) bool { return s.name == "edgerelay.javascript" }):
+		i.Language = "JavaScript"
 	case i.Language != "unknown":
 	case strings.Contains(strings.ToLower(i.Tools), "rustc"):
 		i.Language = "Rust"

@@ -20,9 +20,11 @@ type Manifest struct {
 	Name        string `yaml:"name" jsonschema:"required" json:"name"`
 	Version     string `yaml:"version" jsonschema:"required" json:"version"`
 	Description string `yaml:"description" json:"description,omitempty"`
-	ABI         string `yaml:"abi" jsonschema:"required,enum=edgerelay_v1" json:"abi"`
-	Language    string `yaml:"language" jsonschema:"enum=go,enum=c,enum=assemblyscript,enum=rust" json:"language,omitempty"` // what Build compiles; "" = built by other means
+	ABI         string `yaml:"abi" jsonschema:"required,enum=edgerelay_v1,enum=javascript,enum=extism,enum=wasi" json:"abi"`
+	Language    string `yaml:"language" jsonschema:"enum=go,enum=c,enum=assemblyscript,enum=rust,enum=js,enum=ts" json:"language,omitempty"` // what Build compiles; "" = built by other means
 	Module      string `yaml:"module" json:"module"`
+	Entry       string `yaml:"entry" json:"entry,omitempty"`                                       // the function to call, for extism
+	Output      string `yaml:"output" jsonschema:"enum=body,enum=request" json:"output,omitempty"` // what is written means, for extism and wasi
 	Isolation   string `yaml:"isolation" jsonschema:"enum=event,enum=shared,enum=fresh" json:"isolation"`
 	Limits      Limits `yaml:"limits" json:"limits"`
 	// Config is the JSON Schema of the plugin's configuration; absent = it takes none.
@@ -75,6 +77,12 @@ func decodeManifest(name string, text []byte) (*Manifest, error) {
 	if !fs.ValidPath(m.Module) || m.Module == "." || strings.Contains(m.Module, `\`) {
 		fault("module", "%q is not a file below the plugin's directory", m.Module)
 	}
+	if m.Entry != "" && m.ABI != transform.ABIExtism.String() {
+		fault("entry", "only a plugin of the ABI extism has a choice")
+	}
+	if m.Output != "" && m.ABI != transform.ABIExtism.String() && m.ABI != transform.ABICommand.String() {
+		fault("output", "only plugins of the ABIs extism and wasi have a choice")
+	}
 	for i, c := range m.Capabilities {
 		if !slices.Contains(Capabilities(), c) {
 			fault(fmt.Sprintf("capabilities[%d]", i), "%q is no capability: known are %s", c, strings.Join(Capabilities(), ", "))
@@ -98,6 +106,8 @@ func (m *Manifest) poolConfig() transform.PoolConfig {
 			c.Isolation = i
 		}
 	}
+	c.Entry = m.Entry
+	c.Output, _ = transform.ParseOutput(m.Output) // one of the two, or none
 	override(&c.Limits.Fuel, int64(m.Limits.Fuel))
 	override(&c.Limits.Timeout, time.Duration(m.Limits.Timeout))
 	override(&c.Limits.Memory, uint32(m.Limits.Memory))

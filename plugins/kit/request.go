@@ -46,7 +46,7 @@ func (o *Outcome) Request(address string) (*Request, error) {
 	case "DELETE":
 	default:
 		r.Body = o.Body
-		r.Headers = append(r.Headers, Field{"Content-Type", cmp.Or(o.ContentType, "application/json")})
+		r.Headers = append(r.Headers, Field{"Content-Type", o.contentType()})
 	}
 	for _, q := range o.Query {
 		name := url.QueryEscape(q.Name)

@@ -1,6 +1,7 @@
 package kit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -140,6 +141,11 @@ func (r *Runner) Run(ctx context.Context, e *Event) *Outcome {
 	return o
 }
 
+// jsonType is the content type of a body that says none.
+const jsonType = "application/json"
+
+func (o *Outcome) contentType() string { return cmp.Or(o.ContentType, jsonType) }
+
 func fields(fs []transform.Field) []Field {
 	var out []Field
 	for _, f := range fs {
@@ -153,7 +159,7 @@ func (r *Runner) Undeclared(o *Outcome) []string {
 	if r.limits == nil {
 		return nil
 	}
-	used := map[string]bool{"content-type": o.ContentType != "", "method": o.Method != "", "path": o.Path != "", "headers": len(o.Headers) > 0,
+	used := map[string]bool{"content-type": o.contentType() != jsonType, "method": o.Method != "", "path": o.Path != "", "headers": len(o.Headers) > 0,
 		"query": len(o.Query) > 0, "drop": o.Action == transform.Drop.String(), "retry": o.Action == transform.Retry.String()}
 	var missing []string
 	for _, c := range Capabilities() {

@@ -14,13 +14,14 @@ import (
 	"text/template"
 
 	"edgerelay/plugins/sdk"
+	"edgerelay/transform"
 )
 
 //go:embed templates
 var templates embed.FS
 
 // Languages returns what a plugin can be written in.
-func Languages() []string { return []string{"go", "c", "assemblyscript", "rust"} }
+func Languages() []string { return []string{"go", "js", "ts", "c", "rust", "assemblyscript"} }
 
 // Outputs returns what a new plugin can make out of the sample event.
 func Outputs() []string { return []string{"slack", "xml", "form"} }
@@ -32,7 +33,8 @@ type scaffold struct {
 	Makes, Key, GoKey, KeyText, KeyExample string
 	Format                                 Format
 	Capabilities                           string
-	Source, Memory                         string
+	Source, Memory, ABI                    string
+	Install                                string // what npm install is for; "" = nothing
 	Fuel                                   int
 }
 
@@ -48,31 +50,43 @@ var outputs = map[string]scaffold{
 // file is one file of a scaffold and where it comes from.
 type file struct{ to, from string }
 
-// languages says which files a plugin in a language has, besides the common ones, and which of the SDK.
-var languages = map[string]struct {
-	files, sdk []file
-	source     string
-	fuel       int
-	memory     string
-}{
-	"go": {files: []file{{"main.go", "main.go.tmpl"}, {"go.mod", "go.mod.tmpl"}}, source: "main.go", fuel: 50_000_000, memory: "32MiB",
+// language is what is special about plugins in one language.
+type language struct {
+	files   []file // besides the common ones
+	sdk     []file // of the directory with that name in plugins/sdk
+	sdkDir  string
+	source  string
+	abi     string
+	install string
+	fuel    int
+	memory  string
+}
+
+var languages = map[string]language{
+	"go": {files: []file{{"main.go", "main.go.tmpl"}, {"go.mod", "go.mod.tmpl"}}, source: "main.go", abi: abiNative, fuel: 50_000_000, memory: "32MiB", sdkDir: "go",
 		sdk: []file{{"edgerelay/edgerelay.go", "edgerelay.go"}, {"edgerelay/host_wasip1.go", "host_wasip1.go"}, {"edgerelay/host_other.go", "host_other.go"}}},
-	"c": {files: []file{{"plugin.c", "plugin.c.tmpl"}}, source: "plugin.c", fuel: 5_000_000, memory: "4MiB",
+	"c": {files: []file{{"plugin.c", "plugin.c.tmpl"}}, source: "plugin.c", abi: abiNative, fuel: 5_000_000, memory: "4MiB", sdkDir: "c",
 		sdk: []file{{"edgerelay.h", "edgerelay.h"}, {"edgerelay_json.h", "edgerelay_json.h"}}},
 	"assemblyscript": {files: []file{{"assembly/index.ts", "index.ts.tmpl"}, {"assembly/tsconfig.json", "tsconfig.json.tmpl"}, {"package.json", "package.json.tmpl"}},
-		source: "assembly/index.ts", fuel: 10_000_000, memory: "4MiB", sdk: []file{{"assembly/edgerelay.ts", "edgerelay.ts"}}},
-	"rust": {files: []file{{"src/lib.rs", "lib.rs.tmpl"}, {"Cargo.toml", "Cargo.toml.tmpl"}}, source: "src/lib.rs", fuel: 10_000_000, memory: "4MiB",
-		sdk: []file{{"src/edgerelay.rs", "edgerelay.rs"}}},
+		source: "assembly/index.ts", abi: abiNative, install: "the compiler", fuel: 10_000_000, memory: "4MiB", sdkDir: "assemblyscript",
+		sdk: []file{{"assembly/edgerelay.ts", "edgerelay.ts"}}},
+	"rust": {files: []file{{"src/lib.rs", "lib.rs.tmpl"}, {"Cargo.toml", "Cargo.toml.tmpl"}}, source: "src/lib.rs", abi: abiNative, fuel: 10_000_000, memory: "4MiB",
+		sdkDir: "rust", sdk: []file{{"src/edgerelay.rs", "edgerelay.rs"}}},
+	"js": {files: []file{{scriptJS, "index.js.tmpl"}, {"package.json", "package.json.tmpl"}}, source: scriptJS, abi: abiScript, install: "the engine",
+		fuel: 50_000_000, memory: "32MiB", sdkDir: "javascript", sdk: []file{{"edgerelay.d.ts", "edgerelay.d.ts"}}},
+	"ts": {files: []file{{scriptTS, "index.ts.tmpl"}, {"package.json", "package.json.tmpl"}, {"tsconfig.json", "tsconfig.json.tmpl"}}, source: scriptTS,
+		abi: abiScript, install: "the engine", fuel: 50_000_000, memory: "32MiB", sdkDir: "javascript", sdk: []file{{"edgerelay.d.ts", "edgerelay.d.ts"}}},
 }
+
+// NeedsNPM says whether npm install comes before the first build.
+func NeedsNPM(name string) bool { return languages[name].install != "" }
+
+var abiNative, abiScript = transform.ABINative.String(), transform.ABIJavaScript.String()
 
 // CheckLanguage explains why a plugin cannot be written in language, or returns nil.
 func CheckLanguage(language string) error {
-	switch {
-	case slices.Contains(Languages(), language):
+	if slices.Contains(Languages(), language) {
 		return nil
-	case slices.Contains([]string{"js", "ts", "javascript", "typescript"}, language):
-		return fmt.Errorf("plugins in JavaScript and TypeScript need the JavaScript ABI, which this version of edgerelay does not have; "+
-			"AssemblyScript is the nearest: --lang assemblyscript (known: %s)", strings.Join(Languages(), ", "))
 	}
 	return fmt.Errorf("no plugin can be written in %q: known are %s", language, strings.Join(Languages(), ", "))
 }
@@ -92,6 +106,7 @@ func New(dir, language, output string) ([]string, error) {
 	}
 	l := languages[language]
 	s.Name, s.Language, s.For, s.Source, s.Fuel, s.Memory = filepath.Base(abs), language, output, l.source, l.fuel, l.memory
+	s.ABI, s.Install = l.abi, l.install
 	if !ValidName(s.Name) {
 		return nil, fmt.Errorf("%q is not a plugin's name: small letters, digits and -, beginning with a letter", s.Name)
 	}
@@ -143,7 +158,7 @@ func (s *scaffold) files() ([]written, error) {
 		}
 	}
 	for _, f := range l.sdk {
-		text, err := sdk.Files.ReadFile(path.Join(s.Language, f.from))
+		text, err := sdk.Files.ReadFile(path.Join(l.sdkDir, f.from))
 		if err := add(f.to, text, err); err != nil {
 			return nil, err
 		}

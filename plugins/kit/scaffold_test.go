@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 )
 
@@ -37,9 +36,8 @@ func toolchain(t *testing.T, language, dir string) {
 		if _, _, ok := clangs(); !ok {
 			t.Skip("skipped: no clang with wasm-ld; apt-get install clang lld")
 		}
-	case "assemblyscript":
-		modules := assemblyScript(t)
-		if err := os.Symlink(modules, filepath.Join(dir, "node_modules")); err != nil {
+	case "assemblyscript", "js", "ts":
+		if err := os.Symlink(npmInstall(t, language), filepath.Join(dir, "node_modules")); err != nil {
 			t.Fatal(err)
 		}
 	case "rust":
@@ -47,56 +45,47 @@ func toolchain(t *testing.T, language, dir string) {
 			t.Setenv("PATH", "/usr/bin"+string(os.PathListSeparator)+os.Getenv("PATH")) // Debian's, which has the target, before another
 		}
 		var missing *MissingTool
-		if _, _, err := compileRust(t.Context(), dir, ""); errors.As(err, &missing) {
+		if _, err := commandRust(t.Context(), dir, ""); errors.As(err, &missing) {
 			t.Skipf("skipped: %v", err)
 		}
 	}
 }
 
-var npm struct {
-	once   sync.Once
-	reason string
-	dir    string
-}
+// installed is what npm has installed for all tests, by the package.json.
+var installed = map[string]string{}
 
-// assemblyScript installs the compiler once for all tests.
-func assemblyScript(t *testing.T) string {
+// npmInstall installs what a new plugin in the language needs, and returns its node_modules.
+func npmInstall(t *testing.T, language string) string {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("skipped: -short, and the AssemblyScript compiler comes from the npm registry")
+		t.Skip("skipped: -short, and what it needs comes from the npm registry")
 	}
-	npm.once.Do(func() {
-		tool, ok := look("npm")
-		if !ok {
-			npm.reason = "no npm; apt-get install nodejs npm"
-			return
-		}
-		dir, err := os.MkdirTemp("", "assemblyscript")
-		if err != nil {
-			npm.reason = err.Error()
-			return
-		}
-		cleanups = append(cleanups, dir)
-		text, err := templates.ReadFile("templates/assemblyscript/package.json.tmpl")
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, "package.json"), bytes.ReplaceAll(text, []byte("{{.Name}}"), []byte("test")), 0o600)
-		}
-		if err != nil {
-			npm.reason = err.Error()
-			return
-		}
-		cmd := exec.Command(tool, "install", "--prefer-offline", "--no-audit", "--no-fund")
-		cmd.Dir = dir
-		if out, err := cmd.CombinedOutput(); err != nil {
-			npm.reason = "npm install failed (is there a network?): " + string(out)
-			return
-		}
-		npm.dir = filepath.Join(dir, "node_modules")
-	})
-	if npm.reason != "" {
-		t.Skip("skipped: " + npm.reason)
+	tool, ok := look("npm")
+	if !ok {
+		t.Skip("skipped: no npm; apt-get install nodejs npm")
 	}
-	return npm.dir
+	text, err := templates.ReadFile("templates/" + language + "/package.json.tmpl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if dir := installed[string(text)]; dir != "" {
+		return dir
+	}
+	dir, err := os.MkdirTemp("", "npm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cleanups = append(cleanups, dir)
+	if err := os.WriteFile(filepath.Join(dir, "package.json"), bytes.ReplaceAll(text, []byte("{{.Name}}"), []byte("test")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(tool, "install", "--prefer-offline", "--no-audit", "--no-fund")
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Skipf("skipped: npm install failed (is there a network?): %s", out)
+	}
+	installed[string(text)] = filepath.Join(dir, "node_modules")
+	return installed[string(text)]
 }
 
 var cleanups []string
@@ -170,8 +159,8 @@ func buildAndTest(t *testing.T, h *Host, language, output string) {
 		t.Fatal(err)
 	}
 	i := h.Inspect(t.Context(), wasm)
-	want := map[string]string{"go": "Go", "c": "C", "assemblyscript": "AssemblyScript", "rust": "Rust"}[language]
-	if !i.Accepted || i.ABI != "edgerelay_v1" || !strings.HasPrefix(i.Language, want) {
+	want := map[string]string{"go": "Go", "c": "C", "assemblyscript": "AssemblyScript", "rust": "Rust", "js": "JavaScript", "ts": "JavaScript"}[language]
+	if !i.Accepted || i.ABI != p.ABI || !strings.HasPrefix(i.Language, want) {
 		t.Errorf("inspect: accepted %v %s, ABI %s, language %q (%s)", i.Accepted, i.Refusal, i.ABI, i.Language, i.Tools)
 	}
 	t.Logf("%d bytes, at most %d fuel, %.1f s to build, %s (%s)", built.Bytes, most, built.Seconds, i.Language, i.Tools)
@@ -183,8 +172,7 @@ func TestNewRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ name, dir, language, output, want string }{
-		{"JavaScript", "a", "ts", "slack", "need the JavaScript ABI"},
-		{"an unknown language", "a", "cobol", "slack", "known are go, c, assemblyscript, rust"},
+		{"an unknown language", "a", "cobol", "slack", "known are go, js, ts, c, rust, assemblyscript"},
 		{"an unknown output", "a", "go", "fax", "known are slack, xml, form"},
 		{"a bad name", "My Plugin", "go", "slack", "is not a plugin's name"},
 		{"a directory that is in use", full, "go", "slack", "is not"},

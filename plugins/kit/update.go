@@ -49,7 +49,7 @@ func (p *Package) update(c *Case, o *Outcome) (written []string, err error) {
 		written = append(written, c.Format.file())
 		c.Format, c.Body = "", nil
 	}
-	x := Expect{Event: c.Expect.Event, Action: o.Action, Error: o.Error, Reason: o.Reason, ContentType: o.ContentType, Method: o.Method,
+	x := Expect{Event: c.Expect.Event, Action: o.Action, Error: o.Error, Reason: o.Reason, ContentType: strings.TrimPrefix(o.contentType(), jsonType), Method: o.Method,
 		Path: o.Path, Headers: expectFields(o.Headers), Query: expectFields(o.Query), Log: c.Expect.Log, MaxFuel: c.Expect.MaxFuel}
 	if now := x.text(); now != c.Expect.text() {
 		if err := write(expectFile, []byte(now)); err != nil {

@@ -6,7 +6,7 @@ package sdk
 
 import "embed"
 
-// Files are the directories go, c, assemblyscript and rust.
+// Files are the directories go, c, assemblyscript, rust and javascript.
 //
-//go:embed go/edgerelay.go go/host_wasip1.go go/host_other.go c/edgerelay.h c/edgerelay_json.h assemblyscript/edgerelay.ts rust/edgerelay.rs
+//go:embed go/edgerelay.go go/host_wasip1.go go/host_other.go c/edgerelay.h c/edgerelay_json.h assemblyscript/edgerelay.ts rust/edgerelay.rs javascript/edgerelay.d.ts
 var Files embed.FS
