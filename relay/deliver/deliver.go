@@ -123,7 +123,8 @@ func (d *Deliverer) Update(targets []Target) {
 	d.forgetTokensLocked()
 }
 
-// Ready is told by the queue that there is something to lease for w.
+// Ready is told by the queue that there is something to lease for w. A lease that says that there is more is the same news: the queue will
+// not say it again, and another worker's older answer must not outdo it.
 func (d *Deliverer) Ready(w event.WebhookID) {
 	d.mu.Lock()
 	l := d.laneLocked(w)

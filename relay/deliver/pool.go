@@ -26,12 +26,6 @@ func (d *Deliverer) offerLocked(l *lane) {
 	}
 }
 
-func (d *Deliverer) offer(l *lane) {
-	d.mu.Lock()
-	d.offerLocked(l)
-	d.mu.Unlock()
-}
-
 // nextLocked takes the lane whose turn it is.
 func (d *Deliverer) nextLocked() *lane {
 	for d.readyAt < len(d.ready) {
@@ -75,7 +69,7 @@ func (d *Deliverer) workLoop() {
 		var r result
 		if leased {
 			if w.delivery.More {
-				d.offer(l) // to another worker, meanwhile
+				d.Ready(l.id) // for another worker, meanwhile
 			}
 			r = w.settle(&w.delivery, target, client)
 		}
