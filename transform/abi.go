@@ -135,7 +135,7 @@ func letters(s string) []byte {
 const (
 	hostCallFuel  = 200
 	bytesPerFuel  = 8
-	growPageFuel  = 65536 / bytesPerFuel
+	growPageFuel  = 65536 / 2 // fetched from the system, cleared, and copied when memory moves
 	hostFuelCheck = FuelSlice / 16
 )
 

@@ -262,7 +262,7 @@ func TestExtismHostile(t *testing.T) {
 		}},
 	} {
 		g := newExtismGuest("alloc", "output_set", "store_u64", "log_info")
-		p := newPool(t, h, g.transform(c.build(g)...), PoolConfig{Size: 1})
+		p := newPool(t, h, g.transform(c.build(g)...), PoolConfig{Size: 1, Limits: Limits{Timeout: time.Minute}})
 		for range 2 {
 			var out Result
 			if err := p.Run(context.Background(), &testMeta, []byte("x"), &out); kindOf(t, err) != c.kind {

@@ -19,6 +19,8 @@ type extismExtent struct{ at, length uint64 }
 const (
 	extismAlign = 8
 	extismFirst = 16 // 0 is "none"; nothing begins near it
+
+	extismBytesPerFuel = 2 // memory that is made: fetched from the system, cleared, and copied when it moves
 )
 
 func (m *extismMemory) clear() {
@@ -35,7 +37,10 @@ func (m *extismMemory) clear() {
 // grow makes the memory end at end, with zeros.
 func (m *extismMemory) grow(end uint64) {
 	if n := uint64(len(m.bytes)); end > n {
-		m.bytes = slices.Grow(m.bytes, int(end-n))[:end]
+		if c := uint64(cap(m.bytes)); end > c { // doubled: what is copied again and again is what costs
+			m.bytes = append(make([]byte, 0, max(end, 2*c)), m.bytes...)
+		}
+		m.bytes = m.bytes[:end]
 		clear(m.bytes[n:])
 	}
 }
@@ -98,11 +103,11 @@ func (m *extismMemory) next() uint64 {
 func (in *instance) extismAlloc(n uint64) uint64 {
 	x := in.extism
 	if n > uint64(in.pool.limits.Memory) || x.next()+n > in.extismRoom() {
-		in.spend(hostCallFuel)
+		in.spend(2 * hostCallFuel)
 		in.refused = true
 		return 0
 	}
-	in.spend(hostCallFuel + int64(n)/bytesPerFuel)
+	in.spend(hostCallFuel + int64(n)/extismBytesPerFuel)
 	return x.add(n)
 }
 
@@ -156,7 +161,7 @@ func (in *instance) extismStore(at, value, width uint64) {
 		if at > uint64(in.pool.limits.Memory) || at+width > in.extismRoom() {
 			in.abort(KindPointer, fmt.Sprintf("writing to %d, outside the plug-in's memory of %d bytes", at, len(x.bytes)))
 		}
-		in.spend(int64(at+width-uint64(len(x.bytes))) / bytesPerFuel)
+		in.spend(int64(at+width-uint64(len(x.bytes))) / extismBytesPerFuel)
 		x.grow(at + width)
 	}
 	if width == 1 {

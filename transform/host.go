@@ -39,8 +39,9 @@ type Host struct {
 	memory  uint32
 	log     *slog.Logger
 
+	watchdog     *watchdog
 	compilations atomic.Int64
-	late         sync.WaitGroup // compilations and pools that close in the background
+	late         sync.WaitGroup // compilations and pools that close in the background, and the watchdog
 
 	mu    sync.Mutex // guards all below
 	codes map[codeKey]*code
@@ -54,7 +55,7 @@ func NewHost(ctx context.Context, o Options) (*Host, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	h := &Host{dir: o.CacheDir, timeout: o.CompileTimeout, memory: o.MaxMemory, log: o.Log,
+	h := &Host{dir: o.CacheDir, timeout: o.CompileTimeout, memory: o.MaxMemory, log: o.Log, watchdog: newWatchdog(),
 		codes: make(map[codeKey]*code), stats: make(map[string]*counters)}
 	rc := wazero.NewRuntimeConfig().WithCoreFeatures(api.CoreFeaturesV2).WithMemoryLimitPages(o.MaxMemory >> 16).
 		WithDebugInfoEnabled(false).WithCustomSections(false)
@@ -77,6 +78,7 @@ func NewHost(ctx context.Context, o Options) (*Host, error) {
 			return nil, errors.Join(err, h.Close(ctx))
 		}
 	}
+	h.late.Go(h.watchdog.run)
 	return h, nil
 }
 
@@ -97,6 +99,7 @@ func privateDir(dir string) error {
 
 // Close ends everything that still runs in the host. Pools should be closed before.
 func (h *Host) Close(ctx context.Context) error {
+	h.watchdog.end()
 	h.late.Wait()
 	err := h.rt.Close(ctx)
 	if h.cache != nil {

@@ -98,6 +98,20 @@ func hostile() map[string]struct {
 		}
 		add("wasi "+name, wasi.kind, g.transform(wb.Loop(code), wb.I32(0)))
 	}
+	for name, code := range map[string][]byte{"loop": wb.Loop(), "recursion": wb.Call(0)} {
+		m := wb.New()
+		m.Memory(1, -1)
+		m.Export(exportStart, wb.Func, m.Func("", "", "", code))
+		add("program: "+name, map[string]Kind{"loop": KindFuel, "recursion": KindStack}[name], m.Bytes())
+	}
+	for name, code := range map[string]func(f map[string]uint32) []byte{
+		"allocates for ever": func(f map[string]uint32) []byte { return wb.Loop(wb.I64(4000), wb.Call(f["alloc"]), drop) },
+		"loads for ever":     func(f map[string]uint32) []byte { return wb.Loop(wb.I64(0), wb.Call(f["input_load_u64"]), drop) },
+		"stores for ever":    func(f map[string]uint32) []byte { return wb.Loop(wb.I64(64), wb.I64(1), wb.Call(f["store_u64"])) },
+	} {
+		g := newExtismGuest("alloc", "input_load_u64", "store_u64")
+		add("extism: "+name, KindFuel, g.transform(code(g.f), wb.I32(0)))
+	}
 	return cases
 }
 
@@ -107,40 +121,6 @@ func many(b []byte, n int) [][]byte {
 		parts[i] = b
 	}
 	return parts
-}
-
-func TestHostile(t *testing.T) {
-	h := newHost(t, Options{})
-	healthy := newPool(t, h, echo(), PoolConfig{})
-	for name, c := range hostile() {
-		t.Run(name, func(t *testing.T) {
-			p := newPool(t, h, c.wasm, PoolConfig{Limits: Limits{Timeout: time.Minute}, Size: 1})
-			var out Result
-			input := make([]byte, 1<<20)
-			var fuel int64
-			for i := range 2 { // the second time on a new instance
-				out.Reset()
-				start := time.Now()
-				err := p.Run(context.Background(), &testMeta, input, &out)
-				took := time.Since(start)
-				if kindOf(t, err) != c.kind {
-					t.Fatalf("got %v, want %v", err, c.kind)
-				}
-				if took > 3*time.Second { // 50 ms on an idle machine without the race detector
-					t.Errorf("took %v", took)
-				}
-				if i == 1 && out.Fuel != fuel {
-					t.Errorf("fuel %d, then %d", fuel, out.Fuel)
-				}
-				fuel = out.Fuel
-				t.Logf("%v, fuel %d: %v", took, fuel, err)
-			}
-			out.Reset()
-			if err := healthy.Run(context.Background(), &testMeta, []byte("ok"), &out); err != nil || string(out.Body) != "ok" {
-				t.Fatalf("another module after it: %v %q", err, out.Body)
-			}
-		})
-	}
 }
 
 func TestHostileStart(t *testing.T) {

@@ -24,6 +24,7 @@ type instance struct {
 	pages   api.MutableGlobal // what memory.size answers
 	globals []api.MutableGlobal
 	call    callContext
+	watched watched
 
 	// Of the run.
 	meta     *Meta // nil during init
@@ -84,6 +85,7 @@ func (p *Pool) newInstance(ctx context.Context) (*instance, error) {
 	for _, name := range c.info.Globals {
 		in.globals = append(in.globals, module.ExportedGlobal(name).(api.MutableGlobal))
 	}
+	c.host.watchdog.add(in)
 	if setup := c.dialect().setup; setup != nil {
 		setup(in)
 	}
@@ -117,13 +119,16 @@ func (in *instance) prime(ctx context.Context) error {
 	return nil
 }
 
-func (in *instance) close() { in.module.Close(context.Background()) }
+func (in *instance) close() {
+	in.pool.module.code.host.watchdog.remove(in)
+	in.module.Close(context.Background())
+}
 
 // init runs what the module wants to run before its first event.
 func (in *instance) init(ctx context.Context) error {
 	var out Result
 	in.out = &out
-	defer func() { in.out = nil }()
+	defer in.over()
 	in.begin(ctx, nil, nil, time.Now(), initFactor)
 	for _, name := range in.pool.module.code.init {
 		f := in.module.ExportedFunction(name)
@@ -162,6 +167,7 @@ func (in *instance) begin(ctx context.Context, meta *Meta, input []byte, now tim
 	l := &in.pool.limits
 	in.ctx, in.meta, in.input = ctx, meta, input
 	in.deadline = now.Add(l.Timeout * time.Duration(factor))
+	in.watched.until.Store(in.deadline.UnixNano())
 	in.limit = l.Fuel * factor
 	in.granted = min(FuelSlice, in.limit)
 	in.fuel.Set(uint64(in.granted))
@@ -176,8 +182,14 @@ func (in *instance) run(ctx context.Context, meta *Meta, input []byte, out *Resu
 	err := in.pool.module.code.dialect().run(in)
 	out.Fuel += in.used()
 	out.Memory = max(out.Memory, int64(in.pages.Get())<<16)
-	in.out, in.meta, in.input, in.ctx = nil, nil, nil, nil
+	in.over()
 	return err
+}
+
+// over ends the accounts of a run.
+func (in *instance) over() {
+	in.watched.until.Store(0)
+	in.out, in.meta, in.input, in.ctx = nil, nil, nil, nil
 }
 
 // guest calls a function of the guest and says how it ended.
@@ -257,7 +269,7 @@ func (in *instance) spend(fuel int64) {
 
 // grow answers memory.grow.
 func (in *instance) grow(delta uint32) uint32 {
-	in.spend(hostCallFuel)
+	in.spend(3 * hostCallFuel)
 	pages := uint32(in.pages.Get())
 	info := &in.pool.module.code.info
 	want, limit := uint64(pages)+uint64(delta), uint64(in.pool.limits.Memory)
@@ -268,8 +280,8 @@ func (in *instance) grow(delta uint32) uint32 {
 		in.refused = in.refused || delta > 0
 		return uint32(none)
 	}
-	if have := in.memory.Size() >> 16; want > uint64(have) {
-		if _, ok := in.memory.Grow(uint32(want) - have); !ok {
+	if have := uint64(in.memory.Size() >> 16); want > have {
+		if _, ok := in.memory.Grow(uint32(in.step(have, want) - have)); !ok {
 			in.refused = true
 			return uint32(none)
 		}
@@ -277,6 +289,16 @@ func (in *instance) grow(delta uint32) uint32 {
 	in.spend(int64(delta) * growPageFuel)
 	in.pages.Set(want)
 	return pages
+}
+
+// step is how many pages the memory gets when want are asked for. The engine copies it all each time, so an instance that has grown too far
+// to be kept gets much at once.
+func (in *instance) step(have, want uint64) uint64 {
+	if have<<16 < in.pool.module.MinMemory()+maxKeptGrowth {
+		return want
+	}
+	limit := min(uint64(in.pool.limits.Memory)>>16, uint64(in.pool.module.code.info.MaxPages))
+	return max(want, min(2*have, limit))
 }
 
 // snapshot is what an instance looked like after its init.

@@ -2,6 +2,13 @@ package meter
 
 // settle decides what every piece of code pays and where.
 func (f *function) settle() {
+	for i := range f.edits {
+		if e := &f.edits[i]; e.kind <= editDeduct && e.cost > longStraight {
+			more := (e.cost - longStraight) * (coldCode - 1)
+			e.cost += more
+			f.regions[e.region].total += more
+		}
+	}
 	entry := &f.regions[0]
 	switch {
 	case !f.calls && entry.total <= freeLeaf && f.declared <= freeLeaf:

@@ -11,6 +11,10 @@ const (
 	wholeBody = 160
 	// A function that calls nothing and costs at most this is free: its call is charged where it is called.
 	freeLeaf = 16
+	// Straight code that is longer than this does not stay in the processor's caches: what lies behind pays coldCode times as much. What
+	// compilers make stays below, apart from unrolled arithmetic.
+	longStraight = 4_000
+	coldCode     = 12
 )
 
 type editKind byte

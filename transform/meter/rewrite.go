@@ -5,7 +5,7 @@ import (
 )
 
 // Version changes when the same module would be rewritten differently; compiled code that is kept must not outlive it.
-const Version = 1
+const Version = 2
 
 // Options of Rewrite.
 type Options struct {
