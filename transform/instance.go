@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -17,6 +18,7 @@ import (
 // instance is one guest with its memory. It belongs to one goroutine at a time.
 type instance struct {
 	pool    *Pool
+	dialect *dialect
 	module  api.Module
 	memory  api.Memory
 	main    api.Function
@@ -24,7 +26,7 @@ type instance struct {
 	pages   api.MutableGlobal // what memory.size answers
 	globals []api.MutableGlobal
 	call    callContext
-	watched watched
+	until   atomic.Int64 // when the last run must be over, in Unix nanoseconds; for the watchdog
 
 	// Of the run.
 	meta     *Meta // nil during init
@@ -75,7 +77,7 @@ func (p *Pool) newInstance(ctx context.Context) (*instance, error) {
 		return nil, &Error{Kind: KindInit, Module: p.module.name, Msg: err.Error()}
 	}
 	p.module.counters.instances.Add(1)
-	in := &instance{pool: p, module: module, main: module.ExportedFunction(p.entry)}
+	in := &instance{pool: p, dialect: c.dialect(), module: module, main: module.ExportedFunction(p.entry)}
 	in.call.in = in
 	if c.info.HasMemory {
 		in.memory = module.Memory()
@@ -86,7 +88,7 @@ func (p *Pool) newInstance(ctx context.Context) (*instance, error) {
 		in.globals = append(in.globals, module.ExportedGlobal(name).(api.MutableGlobal))
 	}
 	c.host.watchdog.add(in)
-	if setup := c.dialect().setup; setup != nil {
+	if setup := in.dialect.setup; setup != nil {
 		setup(in)
 	}
 	if s := p.snapshot.Load(); s != nil && in.restore(s) {
@@ -142,7 +144,7 @@ func (in *instance) init(ctx context.Context) error {
 		}
 		return in.initError(name, err)
 	}
-	if start := in.pool.module.code.dialect().start; start != nil {
+	if start := in.dialect.start; start != nil {
 		if err := start(in); err != nil {
 			return in.initError("start", err)
 		}
@@ -167,7 +169,7 @@ func (in *instance) begin(ctx context.Context, meta *Meta, input []byte, now tim
 	l := &in.pool.limits
 	in.ctx, in.meta, in.input = ctx, meta, input
 	in.deadline = now.Add(l.Timeout * time.Duration(factor))
-	in.watched.until.Store(in.deadline.UnixNano())
+	in.until.Store(in.deadline.UnixNano())
 	in.limit = l.Fuel * factor
 	in.granted = min(FuelSlice, in.limit)
 	in.fuel.Set(uint64(in.granted))
@@ -179,7 +181,7 @@ func (in *instance) begin(ctx context.Context, meta *Meta, input []byte, now tim
 func (in *instance) run(ctx context.Context, meta *Meta, input []byte, out *Result, now time.Time) *Error {
 	in.out = out
 	in.begin(ctx, meta, input, now, 1)
-	err := in.pool.module.code.dialect().run(in)
+	err := in.dialect.run(in)
 	out.Fuel += in.used()
 	out.Memory = max(out.Memory, int64(in.pages.Get())<<16)
 	in.over()
@@ -188,7 +190,6 @@ func (in *instance) run(ctx context.Context, meta *Meta, input []byte, out *Resu
 
 // over ends the accounts of a run.
 func (in *instance) over() {
-	in.watched.until.Store(0)
 	in.out, in.meta, in.input, in.ctx = nil, nil, nil, nil
 }
 

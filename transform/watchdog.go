@@ -1,8 +1,8 @@
 package transform
 
 import (
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -20,21 +20,16 @@ type watchdog struct {
 	once sync.Once
 
 	mu        sync.Mutex
-	instances map[*instance]struct{}
-}
-
-// watched is the part of an instance that others may look at.
-type watched struct {
-	until atomic.Int64 // when the run must be over, in Unix nanoseconds; 0 = nothing runs
+	instances map[*instance]int64 // what until was when the instance was found overdue, 0 = it was not
 }
 
 func newWatchdog() *watchdog {
-	return &watchdog{stop: make(chan struct{}), instances: make(map[*instance]struct{})}
+	return &watchdog{stop: make(chan struct{}), instances: make(map[*instance]int64)}
 }
 
 func (w *watchdog) add(in *instance) {
 	w.mu.Lock()
-	w.instances[in] = struct{}{}
+	w.instances[in] = 0
 	w.mu.Unlock()
 }
 
@@ -61,17 +56,30 @@ func (w *watchdog) run() {
 	}
 }
 
-// look quarantines the modules of instances that should be done for long.
+// look quarantines the modules of instances that should be done for long. Found once is not enough: an instance that has been taken for
+// an event, which has not begun, looks just the same for a moment.
 func (w *watchdog) look(now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for in := range w.instances {
-		until := in.watched.until.Load()
-		if until == 0 || now.UnixNano() < until+int64(overrun) || in.pool.quarantined.Swap(true) {
+	for in, before := range w.instances {
+		until := in.until.Load()
+		if until == 0 || now.UnixNano()-until < int64(overrun) || in.pool.isIdle(in) {
+			w.instances[in] = 0
+			continue
+		}
+		w.instances[in] = until
+		if before != until || in.pool.quarantined.Swap(true) {
 			continue
 		}
 		in.pool.module.counters.quarantines.Add(1)
 		in.pool.module.code.host.log.Error("BUG: transform quarantined: it runs on after its deadline and cannot be stopped; restart soon",
 			"module", in.pool.module.name, "over", time.Duration(now.UnixNano()-until).String())
 	}
+}
+
+// isIdle reports whether the instance waits for an event.
+func (p *Pool) isIdle(in *instance) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Contains(p.idle, in)
 }

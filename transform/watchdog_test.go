@@ -3,6 +3,7 @@ package transform
 import (
 	"context"
 	"log/slog"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -19,27 +20,33 @@ func TestWatchdog(t *testing.T) {
 		var out Result
 		ended <- p.Run(ctx, &testMeta, nil, &out)
 	}()
-	running := func() *instance {
-		h.watchdog.mu.Lock()
-		defer h.watchdog.mu.Unlock()
-		for in := range h.watchdog.instances {
-			if in.watched.until.Load() != 0 {
-				return in
-			}
-		}
-		return nil
+	for len(p.slots) == 0 {
+		runtime.Gosched()
 	}
 	var in *instance
 	for in == nil {
-		in = running()
+		h.watchdog.mu.Lock()
+		for i := range h.watchdog.instances {
+			if !p.isIdle(i) {
+				in = i
+			}
+		}
+		h.watchdog.mu.Unlock()
 	}
-	now := time.Unix(0, in.watched.until.Load())
+	for time.Until(time.Unix(0, in.until.Load())) < time.Minute { // until the run has begun
+		runtime.Gosched()
+	}
+	now := time.Unix(0, in.until.Load())
 	h.watchdog.look(now.Add(overrun - 1))
 	if p.Quarantined() {
 		t.Fatal("quarantined before it was overdue")
 	}
 	h.watchdog.look(now.Add(overrun))
+	if p.Quarantined() {
+		t.Fatal("quarantined after one look")
+	}
 	h.watchdog.look(now.Add(2 * overrun))
+	h.watchdog.look(now.Add(3 * overrun))
 	var out Result
 	if err := p.Run(context.Background(), &testMeta, nil, &out); kindOf(t, err) != KindQuarantined {
 		t.Errorf("after it: %v", err)
@@ -49,9 +56,6 @@ func TestWatchdog(t *testing.T) {
 	}
 	cancel()
 	<-ended
-	if running() != nil {
-		t.Error("it is taken for running after its end")
-	}
 	p.Close(context.Background())
 	if n := len(h.watchdog.instances); n != 0 {
 		t.Errorf("%d instances are still watched", n)
