@@ -141,7 +141,6 @@ func (r *Relay) openQueue(dir string) error {
 	c := &r.cfg.Queue
 	opt.Sync, opt.MaxBytes, opt.MinFree, opt.Log = c.Durability == "fsync", int64(c.MaxBytes), int64(c.MinFreeDisk), r.log
 	opt.MaxEvent = int(r.cfg.Ingress.MaxBody) + 64<<10
-	opt.MemTable = max(opt.MemTable, 12*int64(opt.MaxEvent)) // one event must fit into one transaction
 	opt.OnCommit = func(took time.Duration, events int) {
 		r.metrics.CommitDuration.Observe(took.Seconds())
 		r.metrics.CommitEvents.Observe(float64(events))

@@ -4,3 +4,6 @@ package badgerq
 
 // adviseWAL does something on Linux only.
 func adviseWAL(string) error { return nil }
+
+// forgetTables does something on Linux only.
+func forgetTables(string) error { return nil }

@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/ristretto/v2/z"
 
 	"edgerelay/relay/event"
 	"edgerelay/relay/queue"
@@ -71,7 +72,7 @@ func DefaultOptions(dir string) Options {
 	return Options{
 		Dir: dir, Sync: true, MaxBytes: 10 << 30, MaxEvent: 1<<20 + 64<<10, MinFree: 512 << 20,
 		Ready: func(event.WebhookID) {}, Log: slog.Default(), Now: time.Now, Free: diskFree,
-		MemTable: 16 << 20, GroupBytes: 512 << 10, GroupEvents: 2048,
+		MemTable: 8 << 20, GroupBytes: 512 << 10, GroupEvents: 512,
 		Window: 8192, WindowBytes: 32 << 20, Refill: 256, RefillBytes: 512 << 10,
 		FlushEvery: 10 * time.Millisecond, StallAfter: time.Second, Tick: 250 * time.Millisecond, Readers: 2,
 		commitTxn: func(txn *badger.Txn) error { return txn.CommitAt(commitTs, nil) },
@@ -90,8 +91,11 @@ func (o *Options) smallestMemTable() int64 {
 
 // Queue implements queue.Queue. Make one with Open.
 type Queue struct {
-	opt Options
-	db  *badger.DB
+	opt      Options
+	db       *badger.DB
+	realDir  string           // opt.Dir as the kernel names it
+	builders *z.AllocatorPool // Badger's; see trim
+	returned time.Time        // when memory was last given back; owned by recordLoop
 
 	in      sync.Mutex // guards cur, dedups, closing
 	room    *sync.Cond // on in: cur was taken

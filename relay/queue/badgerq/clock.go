@@ -85,15 +85,19 @@ func (q *Queue) keepHouse(now int64) (busy bool) {
 // because a settlement that waits for the clock is made again after a crash.
 func (q *Queue) recordLoop() {
 	defer q.done.Done()
-	ticker := time.NewTicker(4 * q.opt.Tick)
+	ticker := time.NewTicker(q.opt.Tick)
 	defer ticker.Stop()
-	for {
+	for n := 1; ; n++ {
 		select {
 		case <-q.stop:
 			return
 		case <-q.failed:
 			return
 		case <-ticker.C:
+		}
+		q.trimBuilders()
+		if n%4 != 0 {
+			continue
 		}
 		q.mu.Lock()
 		q.raiseCursorsLocked()
@@ -103,5 +107,6 @@ func (q *Queue) recordLoop() {
 			return
 		}
 		q.checkDisk()
+		q.trim()
 	}
 }

@@ -264,7 +264,7 @@ func (q *Queue) syncNewWAL(written int) error {
 	if err := syncDir(q.opt.Dir); err != nil {
 		return err
 	}
-	if err := adviseWAL(newest); err != nil {
+	if err := adviseWAL(filepath.Join(q.realDir, filepath.Base(newest))); err != nil {
 		q.opt.Log.Debug("the kernel took no advice on the write-ahead file; more may be written than needed", "error", err)
 	}
 	q.walSeen, q.walBytes = newest, 0

@@ -15,18 +15,21 @@ import (
 // The keys, big-endian. Every key exists at one constant version, so a put and a delete of the same key collapse in the memtable.
 //
 //	m                          meta: counters, the newest group, the floor
-//	g <seq 8> <chunk 2>        a commit group: the events that shared one sync
+//	a <seq 8> <chunk 2>        a commit group: the events that shared one sync
 //	p <seq 8>                  progress: which deliveries of the group are settled
 //	c <webhook 16>             cursor: the first group that a lagging webhook has not finished
-//	e <seq 8> <event 4> <chunk 2>   an event that left its group, because a delivery of it waits or is dead
+//	z <^seq 8> <^event 4> <chunk 2>   an event that left its group, because a delivery of it waits or is dead
 //	w <^seq 8> <^event 4> <webhook 16>   a waiting or dead delivery (newest event first)
 //	t <webhook 16> <due ms 8> <seq 8> <event 4>   the due clock of each webhook
 //	d <delivery 16>            finds a w key by the delivery's id
 //	i <hash 16>                a producer's own id, for 24 hours
 //	k <name>                   small values that others keep here
+//
+// The order matters to compaction, which rewrites every table of the next level that lies between the smallest and the largest key of the
+// table it moves. What is large stands at the two ends, and what is new is nearest to the middle, so that old groups and events lie outside.
 const (
-	kMeta, kGroup, kProgress, kCursor = 'm', 'g', 'p', 'c'
-	kEvent, kWaiting, kDue, kDelivery = 'e', 'w', 't', 'd'
+	kMeta, kGroup, kProgress, kCursor = 'm', 'a', 'p', 'c'
+	kEvent, kWaiting, kDue, kDelivery = 'z', 'w', 't', 'd'
 	kDedup, kValue                    = 'i', 'k'
 )
 
@@ -52,8 +55,8 @@ func appendProgressKey(b []byte, seq uint64) []byte {
 func appendCursorKey(b []byte, w event.WebhookID) []byte { return append(append(b, kCursor), w[:]...) }
 
 func appendEventKey(b []byte, at place, chunk int) []byte {
-	b = binary.BigEndian.AppendUint64(append(b, kEvent), at.seq)
-	b = binary.BigEndian.AppendUint32(b, at.event)
+	b = binary.BigEndian.AppendUint64(append(b, kEvent), ^at.seq)
+	b = binary.BigEndian.AppendUint32(b, ^at.event)
 	return binary.BigEndian.AppendUint16(b, uint16(chunk))
 }
 

@@ -1,0 +1,57 @@
+package badgerq
+
+import (
+	"reflect"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+	"unsafe"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/ristretto/v2/z"
+)
+
+// builderPool returns the pool in which Badger keeps the buffers that tables are built in, or nil when this version has none. There is no
+// option for its size: it keeps eight, each up to four times a memtable, for as long as tables are being built, which is always while a
+// backlog grows. The field is only read, and never changes while the store is open.
+func builderPool(db *badger.DB) *z.AllocatorPool {
+	f := reflect.ValueOf(db).Elem().FieldByName("allocPool")
+	if !f.IsValid() || f.Type() != reflect.TypeFor[*z.AllocatorPool]() {
+		return nil
+	}
+	return *(**z.AllocatorPool)(unsafe.Pointer(f.UnsafeAddr()))
+}
+
+// trimBuilders gives back the buffers of tables that have been built.
+func (q *Queue) trimBuilders() {
+	for range 8 {
+		q.builders.Get(512, "trim").Release() // without a pool, or with an empty one, this is a new, small one
+	}
+}
+
+// trim gives back memory that a growing backlog has made us hold.
+func (q *Queue) trim() {
+	q.returnHeap()
+	if err := forgetTables(q.realDir); err != nil {
+		q.opt.Log.Debug("cannot give mapped tables back to the kernel", "error", err)
+	}
+}
+
+// The Go runtime gives memory that a burst of table building has left free back to the system only slowly. Once there is this much of it,
+// it is given back at once, at most this often: it costs a garbage collection.
+const (
+	tooMuchFree = 48 << 20
+	returnEvery = 2 * time.Second
+)
+
+func (q *Queue) returnHeap() {
+	if time.Since(q.returned) < returnEvery {
+		return
+	}
+	free := []metrics.Sample{{Name: "/memory/classes/heap/free:bytes"}}
+	metrics.Read(free)
+	if free[0].Value.Kind() == metrics.KindUint64 && free[0].Value.Uint64() > tooMuchFree {
+		debug.FreeOSMemory()
+		q.returned = time.Now()
+	}
+}
