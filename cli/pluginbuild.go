@@ -59,8 +59,26 @@ func printBuilt(cmd *cobra.Command, b *kit.Built, asJSON bool) error {
 	if asJSON {
 		return printJSON(cmd.OutOrStdout(), b)
 	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), "built %s: %s in %.1f s, imports %s\n", b.Module, sizeText(int64(b.Bytes)), b.Seconds, strings.Join(b.Imports, " "))
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "built %s: %s in %.2f s, imports %s\n", b.Module, sizeText(int64(b.Bytes)), b.Seconds, importsText(b.Imports))
 	return err
+}
+
+// importsText names the imports that make a plugin, and counts those that its language's runtime wants.
+func importsText(imports []string) string {
+	var own []string
+	for _, i := range imports {
+		if name, ok := strings.CutPrefix(i, "edgerelay_v1."); ok {
+			own = append(own, name)
+		}
+	}
+	switch others := len(imports) - len(own); {
+	case len(own) == 0:
+		return count(others, "function") + " of its runtime"
+	case others == 0:
+		return strings.Join(own, " ")
+	default:
+		return fmt.Sprintf("%s and %s of its runtime", strings.Join(own, " "), count(others, "function"))
+	}
 }
 
 // sizeText writes a number of bytes for people.

@@ -230,9 +230,10 @@ func commandRust(ctx context.Context, dir, _ string) (command, error) {
 	if err != nil {
 		return command{}, &MissingTool{"Rust's " + rustTarget, "rustup target add " + rustTarget + "\nor, with Debian's Rust: apt-get install libstd-rust-dev-wasm32"}
 	}
-	// target-dir: wherever the user's own settings put it, we must find it.
+	// The stack is a megabyte otherwise, and all of it is put back after every event. target-dir: wherever the user's own settings put it, we
+	// must find it.
 	return command{args: []string{cargo, "build", "--quiet", "--release", "--offline", "--target", rustTarget, "--target-dir", "target"},
-		produced: filepath.Join("target", rustTarget, "release", "plugin.wasm")}, nil
+		env: []string{"CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS=-C link-arg=-zstack-size=131072"}, produced: filepath.Join("target", rustTarget, "release", "plugin.wasm")}, nil
 }
 
 // Stamp says when the plugin was changed last: a text that is another one after every change. What is built counts only if built is true.

@@ -59,8 +59,14 @@ func shown(t *testing.T, o *Outcome) string {
 	return s
 }
 
-// TestCookbook: every recipe does what the page says.
+// TestCookbook: every recipe does what the page says; so does every transform from elsewhere.
 func TestCookbook(t *testing.T) {
+	for name, least := range map[string]int{"cookbook.md": 8, "migrating.md": 3} {
+		t.Run(name, func(t *testing.T) { checkRecipes(t, name, least) })
+	}
+}
+
+func checkRecipes(t *testing.T, name string, least int) {
 	h := newHost(t)
 	dir := filepath.Join(t.TempDir(), "recipe")
 	if _, err := New(dir, "js", "slack"); err != nil {
@@ -70,7 +76,7 @@ func TestCookbook(t *testing.T) {
 	recipes := 0
 	var config []byte
 	var event Event
-	for _, b := range blocks(page(t, "cookbook.md")) {
+	for _, b := range blocks(page(t, name)) {
 		switch b.kind {
 		case "js":
 			recipes++
@@ -82,7 +88,7 @@ func TestCookbook(t *testing.T) {
 			config = []byte(b.text)
 		case "json event":
 			var err error
-			if event, err = ParseEvent("cookbook.md", []byte(b.text)); err != nil {
+			if event, err = ParseEvent(name, []byte(b.text)); err != nil {
 				t.Fatal(err)
 			}
 		case "text result":
@@ -94,7 +100,7 @@ func TestCookbook(t *testing.T) {
 			t.Errorf("a block of the kind %q is not run", b.kind)
 		}
 	}
-	if recipes < 8 {
+	if recipes < least {
 		t.Errorf("%d recipes", recipes)
 	}
 }
