@@ -12,7 +12,9 @@ type batch struct {
 	ops   []op
 	delta meta // only the counters are used, as differences
 
-	floor    uint64 // Queue.floor when the batch was sealed
+	floor    uint64   // Queue.floor when the batch was sealed
+	moved    []*group // groups that deliveries left for a record of their own in this batch: their progress must be in it too
+	movedLen int      // what that will take
 	held     []*group
 	images   []*image // of rewritten groups
 	retries  []retryCommitted
@@ -62,13 +64,15 @@ func (b *batch) del(key func([]byte) []byte) {
 	b.ops = append(b.ops, o)
 }
 
-func (b *batch) full() bool { return len(b.arena) >= maxBatchBytes || len(b.ops) >= maxBatchOps }
+func (b *batch) full() bool {
+	return len(b.arena)+b.movedLen >= maxBatchBytes || len(b.ops)+len(b.moved) >= maxBatchOps
+}
 
 // openLocked returns the batch to add to; Queue.mu is held. It makes sure that a commit follows soon.
 func (q *Queue) openLocked() *batch {
 	n := len(q.batches)
 	if n > 0 && q.batches[n-1].full() {
-		q.batches[n-1].floor = q.floorLocked()
+		q.sealLocked(q.batches[n-1])
 		n = 0
 	}
 	if n == 0 {
@@ -95,9 +99,28 @@ func (q *Queue) takeLocked() *batch {
 	q.batches[len(q.batches)-1] = nil
 	q.batches = q.batches[:len(q.batches)-1]
 	if len(q.batches) == 0 {
-		b.floor = q.floorLocked()
+		q.sealLocked(b)
 	}
 	return b
+}
+
+// sealLocked completes a batch to which nothing will be added any more.
+func (q *Queue) sealLocked(b *batch) {
+	for _, g := range b.moved {
+		if g.nSettled != g.onDisk {
+			b.writeProgress(g)
+			q.holdLocked(b, g)
+		}
+	}
+	b.floor = q.floorLocked()
+}
+
+// move notes that a delivery has left g in this batch.
+func (b *batch) move(g *group) {
+	if n := len(b.moved); n == 0 || b.moved[n-1] != g {
+		b.moved = append(b.moved, g)
+		b.movedLen += progressSize(len(g.settled)) + perEntry
+	}
 }
 
 // recycleLocked keeps a committed batch's memory for the next one.
@@ -105,13 +128,14 @@ func (q *Queue) recycleLocked(b *batch) {
 	if q.spareBatch != nil || cap(b.arena) > 4*maxBatchBytes {
 		return
 	}
+	clear(b.moved)
 	clear(b.held)
 	clear(b.images)
 	clear(b.retries)
 	clear(b.forget)
 	clear(b.waiters)
 	clear(b.detached)
-	*b = batch{arena: b.arena[:0], ops: b.ops[:0], held: b.held[:0], images: b.images[:0], retries: b.retries[:0], forget: b.forget[:0],
+	*b = batch{arena: b.arena[:0], ops: b.ops[:0], moved: b.moved[:0], held: b.held[:0], images: b.images[:0], retries: b.retries[:0], forget: b.forget[:0],
 		release: b.release[:0], detached: b.detached, waiters: b.waiters[:0]}
 	q.spareBatch = b
 }

@@ -41,7 +41,7 @@ const (
 func readMark(dir string) (m mark, damage, err error) {
 	path := filepath.Join(dir, highFile)
 	b, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, os.ErrNotExist) || err == nil && len(b) == 0 { // not made yet, or made and never written
 		return m, nil, nil
 	}
 	if err != nil {

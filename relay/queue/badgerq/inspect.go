@@ -92,22 +92,25 @@ func describe(w event.WebhookID, rec waiting, record []byte) (queue.Info, *event
 		Program: string(e.Program), State: rec.state, Attempts: rec.attempts, Accepted: e.Accepted, First: rec.first, Due: rec.due, Last: rec.last}, &e, nil
 }
 
-// find looks up where the delivery of this id waits.
+// find looks up where the delivery of this id waits; if a producer used its event's id again, where the newest does.
 func find(txn *badger.Txn, id event.DeliveryID) (at place, w event.WebhookID, err error) {
-	item, err := txn.Get(appendDeliveryKey(nil, id))
-	if errors.Is(err, badger.ErrKeyNotFound) {
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: append([]byte{kDelivery}, id[:]...)})
+	defer it.Close()
+	if it.Rewind(); !it.Valid() {
 		return at, w, queue.ErrNotFound
 	}
+	at, ok := parseDeliveryKey(it.Item().Key())
+	err = it.Item().Value(func(v []byte) error {
+		if ok = ok && len(v) == len(w); ok {
+			w = event.WebhookID(v)
+		}
+		return nil
+	})
+	if err == nil && !ok {
+		err = errDamaged
+	}
 	if err != nil {
 		return at, w, fmt.Errorf("find delivery %s: %w", id, err)
-	}
-	key, err := item.ValueCopy(nil)
-	if err != nil {
-		return at, w, fmt.Errorf("find delivery %s: %w", id, err)
-	}
-	at, w, ok := parseWaitingKey(key)
-	if !ok {
-		return at, w, fmt.Errorf("find delivery %s: %w", id, errDamaged)
 	}
 	return at, w, nil
 }

@@ -125,7 +125,7 @@ func (q *Queue) dispatchLocked(g *group, announce []event.WebhookID) []event.Web
 	q.dispatched = g.seq
 	switch {
 	case g.total == 0:
-		q.settledLocked(g)
+		q.settledLocked(q.openLocked(), g)
 	case g.live > 0:
 		q.linkLocked(g)
 	}
@@ -195,14 +195,14 @@ func (q *Queue) startLagLocked(l *lane, seq uint64, committed int64) {
 }
 
 // floor is the first group of which this lane still needs something although the queue's own floor may have passed it; 0 = none.
-func (l *lane) floor() uint64 {
+func (l *lane) floor() (floor uint64) {
 	if l.backlog.n > 0 {
-		return l.backlog.at(0).seq
+		floor = l.backlog.at(0).seq
 	}
-	if l.lagging {
-		return l.cursor
+	if l.lagging && (floor == 0 || l.cursor < floor) { // it is below while what came before the backlog is being spilled
+		floor = l.cursor
 	}
-	return 0
+	return floor
 }
 
 // lowerCursorLocked makes sure that the stored cursor is not above the lane, and enters due. It never raises the floor: what is settled

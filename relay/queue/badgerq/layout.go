@@ -21,7 +21,7 @@ import (
 //	z <^seq 8> <^event 4> <chunk 2>   an event that left its group, because a delivery of it waits or is dead
 //	w <^seq 8> <^event 4> <webhook 16>   a waiting or dead delivery (newest event first)
 //	t <webhook 16> <due ms 8> <seq 8> <event 4>   the due clock of each webhook
-//	d <delivery 16>            finds a w key by the delivery's id
+//	d <delivery 16> <^seq 8> <^event 4>   finds a w key by the delivery's id (a producer may use an event's id again, hence the place)
 //	i <hash 16>                a producer's own id, for 24 hours
 //	k <name>                   small values that others keep here
 //
@@ -76,8 +76,18 @@ func appendDueKey(b []byte, w event.WebhookID, due int64, at place) []byte {
 	return binary.BigEndian.AppendUint32(b, at.event)
 }
 
-func appendDeliveryKey(b []byte, d event.DeliveryID) []byte {
-	return append(append(b, kDelivery), d[:]...)
+func appendDeliveryKey(b []byte, d event.DeliveryID, at place) []byte {
+	b = append(append(b, kDelivery), d[:]...)
+	b = binary.BigEndian.AppendUint64(b, ^at.seq)
+	return binary.BigEndian.AppendUint32(b, ^at.event)
+}
+
+// parseDeliveryKey returns the place in a key of appendDeliveryKey.
+func parseDeliveryKey(k []byte) (place, bool) {
+	if len(k) != 29 || k[0] != kDelivery {
+		return place{}, false
+	}
+	return place{^binary.BigEndian.Uint64(k[17:]), ^binary.BigEndian.Uint32(k[25:])}, true
 }
 
 // parseWaitingKey is the inverse of appendWaitingKey.
@@ -201,6 +211,8 @@ func checkGroup(b []byte) (sparse bool, committed int64, err error) {
 //	+---+--------+------------+-------+
 const progressVersion = 1
 
+func progressSize(words int) int { return 9 + 8*words }
+
 func (p *progress) append(b []byte) []byte {
 	start := len(b)
 	b = append(b, progressVersion)
@@ -215,7 +227,7 @@ func (p *progress) append(b []byte) []byte {
 // the deliveries are made again rather than lost.
 func (p *progress) decode(b []byte, total int) bool {
 	n := len(p.settled)
-	if len(b) != 9+8*n || b[0] != progressVersion || int(binary.BigEndian.Uint32(b[1:])) != n ||
+	if len(b) != progressSize(n) || b[0] != progressVersion || int(binary.BigEndian.Uint32(b[1:])) != n ||
 		crc32.Checksum(b[:len(b)-4], castagnoli) != binary.BigEndian.Uint32(b[len(b)-4:]) {
 		return false
 	}

@@ -120,7 +120,7 @@ func openBadger(opt *Options) (db *badger.DB, err error) {
 	}()
 	o := badger.DefaultOptions(opt.Dir).
 		WithSyncWrites(opt.Sync).WithDetectConflicts(false).WithNumVersionsToKeep(1).WithMetricsEnabled(false).
-		WithValueThreshold(chunkSize + 4<<10).WithValueLogFileSize(16 << 20).
+		WithValueThreshold(chunkSize + 4<<10).WithValueLogFileSize(1 << 20).
 		WithMemTableSize(opt.MemTable).WithNumMemtables(3).WithNumCompactors(2).WithBaseTableSize(2 << 20).WithBaseLevelSize(256 << 20).
 		WithNumLevelZeroTables(levelZero).WithNumLevelZeroTablesStall(levelZeroStall).
 		WithCompression(options.None).WithBlockCacheSize(0).WithIndexCacheSize(0).

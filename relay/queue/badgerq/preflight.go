@@ -228,11 +228,24 @@ func scanWALs(dir string) (cuts map[string]int64, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("open queue: %w", err)
 		}
-		if end := scanWAL(b); len(bytes.TrimLeft(b[end:], "\x00")) > 0 {
+		if end := scanWAL(b); !isZero(b[end:]) {
 			cuts[path] = int64(end)
 		}
 	}
 	return cuts, nil
+}
+
+var zeros [4 << 10]byte
+
+func isZero(b []byte) bool {
+	for len(b) > 0 {
+		n := min(len(b), len(zeros))
+		if !bytes.Equal(b[:n], zeros[:n]) {
+			return false
+		}
+		b = b[n:]
+	}
+	return true
 }
 
 // Marks of Badger's write-ahead entries: part of a transaction, and its end.

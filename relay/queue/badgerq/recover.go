@@ -59,7 +59,7 @@ func (q *Queue) adoptMeta() {
 	q.stored.Store(&stored)
 	q.retrying, q.dead = stored.retrying, stored.dead
 	q.pending.Store(stored.pending)
-	q.dispatched = stored.lastSeq
+	q.dispatched = max(stored.floor, 1) - 1
 }
 
 // census is what the store has, by its keys.
@@ -266,19 +266,20 @@ func (q *Queue) replay(txn *badger.Txn) error {
 		if err != nil {
 			return fmt.Errorf("open queue %s: %w", q.opt.Dir, err)
 		}
+		q.dispatched = seq - 1 // so that no batch carries a floor that has passed this group
 		q.replayGroup(g)
 		q.unpin(&g.own)
 	}
+	q.dispatched = q.meta.lastSeq
 	return nil
 }
 
 // replayGroup offers what is not settled of g to its webhooks.
 func (q *Queue) replayGroup(g *group) {
 	if g.nSettled == g.total {
-		q.settledLocked(g)
+		q.settledLocked(q.openLocked(), g)
 		return
 	}
-	q.dispatched = g.seq - 1 // so that no floor passes this group before it is linked
 	room := q.laneRoomLocked()
 	for i := range uint32(len(g.events)) {
 		targets := g.targets(g.own.buf, i)
@@ -288,7 +289,6 @@ func (q *Queue) replayGroup(g *group) {
 			}
 		}
 	}
-	q.dispatched = q.meta.lastSeq
 	if g.live > 0 {
 		q.linkLocked(g)
 	}

@@ -13,7 +13,11 @@ func (q *Queue) Ack(d *queue.Delivery) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if h.Kind != fromRetry {
-		q.settleInGroupLocked(d.Webhook, h)
+		var b *batch
+		if g := h.Group.(*group); g.nSettled+1 == g.total {
+			b = q.openLocked() // before, so that no batch is sealed with all of g settled but its record still there
+		}
+		q.settleInGroupLocked(b, d.Webhook, h)
 		return
 	}
 	at := place{h.Seq, h.Event}
@@ -21,7 +25,7 @@ func (q *Queue) Ack(d *queue.Delivery) {
 	q.endRetryLocked(b, q.laneLocked(d.Webhook), at, h.Due)
 	id := d.ID()
 	b.del(func(k []byte) []byte { return appendWaitingKey(k, at, d.Webhook) })
-	b.del(func(k []byte) []byte { return appendDeliveryKey(k, id) })
+	b.del(func(k []byte) []byte { return appendDeliveryKey(k, id, at) })
 	if targetCount(d.Buf) == 1 {
 		b.delEvent(at, len(d.Buf)) // an event of one webhook has only one waiting delivery
 	} else {
@@ -42,7 +46,7 @@ func (q *Queue) Bury(d *queue.Delivery, f queue.Failure) {
 	q.setAside(d, waiting{state: queue.StateDead, last: f})
 }
 
-// setAside stores what d becomes and settles where it came from, in this order, so that it is never in neither place after a crash.
+// setAside stores what d becomes and settles where it came from, in one batch, so that it is in exactly one place after any crash.
 func (q *Queue) setAside(d *queue.Delivery, rec waiting) {
 	h := d.TakeHandle()
 	at := place{h.Seq, h.Event}
@@ -67,7 +71,7 @@ func (q *Queue) setAside(d *queue.Delivery, rec waiting) {
 		q.retrying--
 	} else {
 		b.setEvent(at, d.Buf)
-		b.set(func(k []byte) []byte { return appendDeliveryKey(k, id) }, func(v []byte) []byte { return appendWaitingKey(v, at, d.Webhook) })
+		b.set(func(k []byte) []byte { return appendDeliveryKey(k, id, at) }, func(v []byte) []byte { return append(v, d.Webhook[:]...) })
 		b.delta.bytes += int64(len(d.Buf))
 	}
 	b.setWaiting(at, d.Webhook, &rec)
@@ -80,7 +84,8 @@ func (q *Queue) setAside(d *queue.Delivery, rec waiting) {
 		q.retrying++
 	}
 	if h.Kind != fromRetry {
-		q.settleInGroupLocked(d.Webhook, h) // in this batch or a later one, never an earlier
+		b.move(h.Group.(*group))
+		q.settleInGroupLocked(b, d.Webhook, h)
 	}
 }
 
@@ -106,8 +111,8 @@ func targetCount(record []byte) int {
 	return targets.Len()
 }
 
-// settleInGroupLocked marks a delivery that came from its group as settled.
-func (q *Queue) settleInGroupLocked(w event.WebhookID, h queue.Handle) {
+// settleInGroupLocked marks a delivery that came from its group as settled. With the last one the group's record is deleted, in b.
+func (q *Queue) settleInGroupLocked(b *batch, w event.WebhookID, h queue.Handle) {
 	g := h.Group.(*group)
 	g.taken.clear(h.Ordinal)
 	g.settled.set(h.Ordinal)
@@ -120,15 +125,14 @@ func (q *Queue) settleInGroupLocked(w event.WebhookID, h queue.Handle) {
 		q.laneLocked(w).readBackDone(g.seq)
 	}
 	if g.nSettled == g.total {
-		q.settledLocked(g)
-		return
+		q.settledLocked(b, g)
+	} else {
+		q.idleLocked(g)
 	}
-	q.idleLocked(g)
 }
 
 // settledLocked deletes the record of a group that is done.
-func (q *Queue) settledLocked(g *group) {
-	b := q.openLocked()
+func (q *Queue) settledLocked(b *batch, g *group) {
 	b.deleteGroup(g)
 	q.holdLocked(b, g)
 	if g.linked {
