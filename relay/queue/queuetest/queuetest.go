@@ -224,11 +224,11 @@ func same(a, b *event.Event) error {
 	}{{"ID", a.ID, b.ID}, {"Type", a.Type, b.Type}, {"Tenant", a.Tenant, b.Tenant}, {"Program", a.Program, b.Program}, {"Trace", a.Trace, b.Trace},
 		{"Time", a.Time, b.Time}, {"Data", a.Data, b.Data}, {"Envelope", a.Envelope, b.Envelope}} {
 		if !bytes.Equal(f.a, f.b) {
-			return fmt.Errorf("%s is %.80q, want %.80q", f.name, f.b, f.a)
+			return fmt.Errorf("field %s is %.80q, want %.80q", f.name, f.b, f.a)
 		}
 	}
 	if a.Accepted != b.Accepted {
-		return fmt.Errorf("Accepted is %d, want %d", b.Accepted, a.Accepted)
+		return fmt.Errorf("field Accepted is %d, want %d", b.Accepted, a.Accepted)
 	}
 	return nil
 }
