@@ -65,7 +65,11 @@ func callHostile(t *testing.T, h *Host, wasm []byte, want Kind, slow string) {
 		t.Fatal(err)
 	}
 	defer m.Close(context.Background())
-	p, err := h.NewPool(m, PoolConfig{Size: 1, QuarantineAfter: *hostileRuns})
+	runs := *hostileRuns
+	if raceEnabled && testing.Short() {
+		runs = 1
+	}
+	p, err := h.NewPool(m, PoolConfig{Size: 1, QuarantineAfter: runs})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +81,7 @@ func callHostile(t *testing.T, h *Host, wasm []byte, want Kind, slow string) {
 		var out Result
 		took := cpuTime(t, func() { err = p.Run(context.Background(), &testMeta, input, &out) })
 		kind := kindOf(t, err)
-		if i >= *hostileRuns {
+		if i >= runs {
 			if kind != KindQuarantined {
 				t.Fatalf("call %d: %v", i, err)
 			}
