@@ -112,7 +112,7 @@ func (q *Queue) refillDue(l *lane) error {
 	return err
 }
 
-// scanDue reads l's retries that are due at now, from the watermark on. It returns how far it came, the next due time behind now, and
+// scanDue reads l's retries that are due at now, from the watermark on. It returns the new watermark, the next due time behind now, and
 // whether it stopped because it had enough.
 func (q *Queue) scanDue(l *lane, from, now int64) (reached, next int64, more bool, err error) {
 	reached, next = from, noDue
@@ -127,7 +127,7 @@ func (q *Queue) scanDue(l *lane, from, now int64) (reached, next int64, more boo
 			}
 			if due > now {
 				next = due
-				return nil
+				break
 			}
 			if n >= max(1, q.opt.Refill/4) || bytes >= q.opt.RefillBytes {
 				more = true
@@ -142,6 +142,7 @@ func (q *Queue) scanDue(l *lane, from, now int64) (reached, next int64, more boo
 			}
 			reached = due
 		}
+		reached = now + 1 // all that was due; what comes late is learned when it is committed
 		return nil
 	})
 	return reached, next, more, err

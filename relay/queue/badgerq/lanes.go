@@ -26,8 +26,9 @@ type lane struct {
 	unknown  int             // retries stored in batches that are not committed, so that dueFrom does not know them
 	redrives int             // counts Redrive, so that a reader notices that what it has read is outdated
 
-	storedFloor uint64 // what the cursor record says; 0 = no group
-	storedDue   int64  // and no time; without both there is no record
+	stored      bool   // there is a cursor record; it is never deleted, because a deleted one might come back with an old floor
+	storedFloor uint64 // what it says; 0 = no group
+	storedDue   int64  // and no time
 	refilling   bool   // queued for a reader or in its hands
 	spills      int    // counts spillLocked, so that a reader notices that its place in the log is not right any more
 }
@@ -238,14 +239,9 @@ func (q *Queue) storeCursorLocked(l *lane, floor uint64, due int64) {
 		return
 	}
 	b := q.openLocked()
-	if l.storedFloor == 0 && l.storedDue == 0 {
+	if !l.stored {
 		b.delta.cursors++
 	}
-	if floor == 0 && due == 0 {
-		b.delta.cursors--
-		b.del(func(k []byte) []byte { return appendCursorKey(k, l.id) })
-	} else {
-		b.set(func(k []byte) []byte { return appendCursorKey(k, l.id) }, func(v []byte) []byte { return appendCursor(v, floor, due) })
-	}
-	l.storedFloor, l.storedDue = floor, due
+	b.set(func(k []byte) []byte { return appendCursorKey(k, l.id) }, func(v []byte) []byte { return appendCursor(v, floor, due) })
+	l.stored, l.storedFloor, l.storedDue = true, floor, due
 }

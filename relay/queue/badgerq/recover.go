@@ -205,7 +205,7 @@ func (q *Queue) readCursors(txn *badger.Txn) error {
 			q.opt.Log.Warn("a cursor is damaged; its webhook's backlog is searched from the beginning", "webhook", l.id.String(), "error", err)
 			floor, due = 1, 0
 		}
-		l.storedFloor, l.storedDue, l.dueFrom = floor, due, due
+		l.stored, l.storedFloor, l.storedDue, l.dueFrom = true, floor, due, due
 		if floor > 0 {
 			cursor := max(1, min(floor, q.meta.floor))
 			q.startLagLocked(l, cursor, committedFrom(groups, cursor))
