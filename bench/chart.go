@@ -27,12 +27,14 @@ type tick struct {
 }
 
 const (
-	chartWidth, chartHeight         = 640.0, 260.0
-	chartLeft, chartRight           = 64.0, 12.0
-	chartTop, chartBottom           = 28.0, 40.0
-	chartInnerWidth                 = chartWidth - chartLeft - chartRight
-	chartInnerHeight                = chartHeight - chartTop - chartBottom
-	chartLegendEntry, chartTextSize = 150.0, 11
+	chartWidth, chartHeight = 640.0, 260.0
+	chartLeft, chartRight   = 64.0, 12.0
+	chartTop, chartBottom   = 28.0, 40.0
+	chartInnerWidth         = chartWidth - chartLeft - chartRight
+	chartInnerHeight        = chartHeight - chartTop - chartBottom
+	chartTextSize           = 11
+	legendColumns           = 3
+	legendRow, legendEntry  = 14.0, chartInnerWidth / legendColumns
 )
 
 // svg returns the element, or nothing for a chart without points.
@@ -53,7 +55,7 @@ func (c chart) svg() string {
 	x := func(v float64) float64 { return chartLeft + (v-minX)/(maxX-minX)*chartInnerWidth }
 	yTicks, y := c.yScale(minY, maxY)
 	var b strings.Builder
-	legend := 14 * float64((len(c.lines)+3)/4)
+	legend := legendRow * float64((len(c.lines)+legendColumns-1)/legendColumns)
 	fmt.Fprintf(&b, `<svg viewBox="0 0 %g %g" role="img" aria-label="%s" font-size="%d"><text x="4" y="14" class="t">%s</text>`,
 		chartWidth, chartHeight+legend, html.EscapeString(c.title), chartTextSize, html.EscapeString(c.title))
 	for _, t := range yTicks {
@@ -76,7 +78,7 @@ func (c chart) svg() string {
 		for _, p := range l.points {
 			fmt.Fprintf(&b, "%.1f,%.1f ", x(p[0]), y(p[1]))
 		}
-		lx, ly := chartLeft+float64(i%4)*chartLegendEntry, chartHeight+14*float64(i/4)
+		lx, ly := chartLeft+float64(i%legendColumns)*legendEntry, chartHeight+legendRow*float64(i/legendColumns)
 		fmt.Fprintf(&b, `"/><rect x="%g" y="%g" width="10" height="3" class="f c%d"/><text x="%g" y="%g">%s</text>`, lx, ly, i%8, lx+14, ly+5, html.EscapeString(l.name))
 	}
 	b.WriteString("</svg>")
