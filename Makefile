@@ -7,4 +7,4 @@ test:
 	go test ./...
 
 build:
-	CGO_ENABLED=0 go build -trimpath -o edgerelay .
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o edgerelay .
