@@ -24,6 +24,19 @@ func forgetTables(dir string) error {
 	})
 }
 
+// mappedMemory returns how many bytes of mapped files are resident in this process.
+func mappedMemory() (int64, bool) {
+	b, err := os.ReadFile("/proc/self/statm")
+	var size, resident, shared int64
+	if err != nil {
+		return 0, false
+	}
+	if _, err := fmt.Sscan(string(b), &size, &resident, &shared); err != nil {
+		return 0, false
+	}
+	return shared * int64(os.Getpagesize()), true
+}
+
 // adviseMappings gives advice on the mappings of the files that want chooses.
 func adviseMappings(advice uintptr, want func(file string) bool) error {
 	maps, err := os.Open("/proc/self/maps")

@@ -81,8 +81,8 @@ func (q *Queue) keepHouse(now int64) (busy bool) {
 	return len(q.groups) > 0
 }
 
-// recordLoop does, every four ticks, what may take long on a busy disk: cursors, high water, disk space. It is apart from the clock,
-// because a settlement that waits for the clock is made again after a crash.
+// recordLoop gives memory back every tick, and does every four what may take long on a busy disk: cursors, high water, disk space. It is
+// apart from the clock, because a settlement that waits for the clock is made again after a crash.
 func (q *Queue) recordLoop() {
 	defer q.done.Done()
 	ticker := time.NewTicker(q.opt.Tick)
@@ -96,6 +96,7 @@ func (q *Queue) recordLoop() {
 		case <-ticker.C:
 		}
 		q.trimBuilders()
+		q.trimTables()
 		if n%4 != 0 {
 			continue
 		}
@@ -107,6 +108,6 @@ func (q *Queue) recordLoop() {
 			return
 		}
 		q.checkDisk()
-		q.trim()
+		q.returnHeap()
 	}
 }

@@ -84,6 +84,9 @@ func (q *Queue) countRecords(txn *badger.Txn) (n census) {
 		if seq, ok := parseGroupKey(k); ok {
 			n.groups++
 			n.newest = max(n.newest, seq)
+			if n.groups%1000 == 0 {
+				q.trimTables() // a group lies beside its key, so all of them pass through our memory here
+			}
 		}
 	})
 	last := place{}

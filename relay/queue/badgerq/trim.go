@@ -29,9 +29,15 @@ func (q *Queue) trimBuilders() {
 	}
 }
 
-// trim gives back memory that a growing backlog has made us hold.
-func (q *Queue) trim() {
-	q.returnHeap()
+// maxMapped is how much of mapped files may count as our resident memory before the tables among them are let go.
+const maxMapped = 48 << 20
+
+// trimTables lets go of mapped tables. They are read and written through their mappings, so a backlog that grows or drains passes all of
+// itself through them.
+func (q *Queue) trimTables() {
+	if mapped, ok := mappedMemory(); !ok || mapped < maxMapped {
+		return
+	}
 	if err := forgetTables(q.realDir); err != nil {
 		q.opt.Log.Debug("cannot give mapped tables back to the kernel", "error", err)
 	}
