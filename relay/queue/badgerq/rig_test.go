@@ -157,8 +157,13 @@ func sparseCopy(from, to string) error {
 func (r *rig) now() time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.time.IsZero() {
+		return time.Now()
+	}
 	return r.time
 }
+
+func (r *rig) useRealTime() { r.time = time.Time{} }
 
 func (r *rig) pass(d time.Duration) {
 	r.mu.Lock()

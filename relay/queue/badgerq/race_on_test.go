@@ -1,0 +1,5 @@
+//go:build race
+
+package badgerq
+
+const raceEnabled = true
