@@ -53,26 +53,24 @@ func TestSyncsPerThousandAppends(t *testing.T) {
 	<-began
 	done := make(chan struct{})
 	go func() { r.appendMany(n, n, 100, hook(1)); close(done) }()
-	r.until("the next group is full", func() bool { // the other producers wait for the one after
-		r.q.in.Lock()
-		defer r.q.in.Unlock()
-		return len(r.q.cur.events) == min(n, r.opt.GroupEvents)
-	})
-	release <- struct{}{}
 	commits := 0
-	for going := true; going; {
-		select {
-		case <-began:
-			commits++
-			release <- struct{}{}
-		case <-done:
-			going = false
+	for left := n; ; left -= r.opt.GroupEvents {
+		r.until("the next group is full", func() bool { // before the commit that is under way returns
+			r.q.in.Lock()
+			defer r.q.in.Unlock()
+			return len(r.q.cur.events) == max(0, min(left, r.opt.GroupEvents))
+		})
+		release <- struct{}{}
+		if left <= 0 {
+			break
 		}
+		<-began
+		commits++
 	}
-	if most := n/r.opt.GroupEvents + 2; commits > most {
-		t.Errorf("%d commits for %d appends, at most %d", commits, n, most)
+	<-done
+	if want := (n + r.opt.GroupEvents - 1) / r.opt.GroupEvents; commits != want {
+		t.Errorf("%d commits for %d appends, want %d", commits, n, want)
 	}
-	t.Logf("%d commits for %d appends", commits, n)
 }
 
 // What is handed to the store for an event of 1 KiB that is delivered at once. Grouping is up to the scheduler, so the groups are made here.

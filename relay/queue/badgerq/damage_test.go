@@ -175,7 +175,12 @@ func damages() map[string]func(path string) bool {
 		}
 	}
 	// used is how much of a file is not the zeros that Badger maps in advance.
-	used := func(b []byte) int { return len(bytes.TrimRight(b, "\x00")) }
+	used := func(b []byte) int {
+		for n := len(zeros); len(b) >= n && isZero(b[len(b)-n:]); {
+			b = b[:len(b)-n]
+		}
+		return len(bytes.TrimRight(b, "\x00"))
+	}
 	all := map[string]func(string) bool{
 		"missing":   func(path string) bool { return os.Remove(path) == nil },
 		"emptied":   rewrite(func(b []byte) []byte { return b[:0] }),
@@ -231,7 +236,12 @@ func TestDamagedDirectory(t *testing.T) {
 				}
 				continue
 			}
-			for name, damage := range damages() {
+			all := damages()
+			for i, name := range slices.Sorted(maps.Keys(all)) {
+				if raceEnabled && i%4 != len(kind)%4 { // it takes long, and nothing here is about races
+					continue
+				}
+				damage := all[name]
 				t.Run(fmt.Sprintf("killed=%v/%s/%s", killed, strings.TrimPrefix(kind, "."), name), func(t *testing.T) {
 					dir := s.copied(t)
 					path := filepath.Join(dir, filepath.Base(files[len(files)/2]))
