@@ -199,8 +199,9 @@ func TestGarbageCollector(t *testing.T) {
 		slices.Sort(pauses)
 		median, worst := pauses[len(pauses)/2], pauses[len(pauses)-1]
 		t.Logf("%s: %d collections, median pause %v, longest %v", name, len(pauses), median, worst)
-		if median > 5*time.Millisecond { // the longest one also tells what else this machine does
-			t.Errorf("%s: median pause %v", name, median)
+		// A collector that waited for the guest would pause for most of its 300 ms. How short the pauses are is for a quiet machine to say.
+		if median > 100*time.Millisecond {
+			t.Errorf("%s: the collector waits for the guest: median pause %v", name, median)
 		}
 	}
 }
