@@ -97,6 +97,7 @@ func (q *Queue) recordLoop() {
 		}
 		q.trimBuilders()
 		q.trimTables()
+		q.returnHeap()
 		if n%4 != 0 {
 			continue
 		}
@@ -108,6 +109,5 @@ func (q *Queue) recordLoop() {
 			return
 		}
 		q.checkDisk()
-		q.returnHeap()
 	}
 }

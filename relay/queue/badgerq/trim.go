@@ -30,7 +30,7 @@ func (q *Queue) trimBuilders() {
 }
 
 // maxMapped is how much of mapped files may count as our resident memory before the tables among them are let go.
-const maxMapped = 48 << 20
+const maxMapped = 24 << 20
 
 // trimTables lets go of mapped tables. They are read and written through their mappings, so a backlog that grows or drains passes all of
 // itself through them.
@@ -43,20 +43,28 @@ func (q *Queue) trimTables() {
 	}
 }
 
-// The Go runtime gives memory that a burst of table building has left free back to the system only slowly. Once there is this much of it,
-// it is given back at once, at most this often: it costs a garbage collection.
+// The Go runtime gives memory that a burst of table building has left free back to the system only slowly, and while a backlog grows it lets
+// garbage become as much as what lives. Once there is this much of either, it is given back at once, at most this often: it costs a garbage
+// collection.
 const (
-	tooMuchFree = 48 << 20
-	returnEvery = 2 * time.Second
+	tooMuchFree    = 32 << 20
+	tooMuchGarbage = 48 << 20
+	aBacklog       = 10_000 // deliveries
+	returnEvery    = time.Second
 )
 
 func (q *Queue) returnHeap() {
 	if time.Since(q.returned) < returnEvery {
 		return
 	}
-	free := []metrics.Sample{{Name: "/memory/classes/heap/free:bytes"}}
-	metrics.Read(free)
-	if free[0].Value.Kind() == metrics.KindUint64 && free[0].Value.Uint64() > tooMuchFree {
+	heap := []metrics.Sample{{Name: "/memory/classes/heap/free:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(heap)
+	for i := range heap {
+		if heap[i].Value.Kind() != metrics.KindUint64 {
+			return // a runtime that does not tell
+		}
+	}
+	if heap[0].Value.Uint64() > tooMuchFree || heap[1].Value.Uint64() > tooMuchGarbage && q.pending.Load() > aBacklog {
 		debug.FreeOSMemory()
 		q.returned = time.Now()
 	}
