@@ -1,7 +1,6 @@
 package deliver
 
 import (
-	"fmt"
 	"time"
 
 	"edgerelay/relay/event"
@@ -188,6 +187,3 @@ type result struct {
 	sent      bool // a request went out, or was tried
 	delivered bool
 }
-
-// String is for logs.
-func (r result) String() string { return fmt.Sprintf("%v sent=%v", r.verdict.Action, r.sent) }
