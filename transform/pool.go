@@ -113,6 +113,9 @@ func (p *Pool) choose() (err error) {
 	return err
 }
 
+// Name is its module's.
+func (p *Pool) Name() string { return p.module.name }
+
 // Isolation is how events are kept apart; a module that cannot be reset gets a fresh instance where event was asked for.
 func (p *Pool) Isolation() Isolation { return p.isolation }
 

@@ -28,15 +28,17 @@ type worker struct {
 	scratch  sign.Scratch
 	request  fasthttp.Request
 	response fasthttp.Response
-	token    []byte  // the access token in request, as a header value; nil = none
-	prepared *client // whose constant parts request holds, nil = nobody's
+	ctx      context.Context // of its transforms: never ends, but for a preview
+	token    []byte          // the access token in request, as a header value; nil = none
+	prepared *client         // whose constant parts request holds, nil = nobody's
+	trial    *Trial          // what a preview or test notes down; nil = this is a delivery
 
 	wake      chan bool // while it waits: true = there is work, false = end
 	idleSince time.Time
 }
 
 func newWorker(d *Deliverer) *worker {
-	return &worker{d: d, wake: make(chan bool, 1)}
+	return &worker{d: d, ctx: context.Background(), wake: make(chan bool, 1)}
 }
 
 // settle is one attempt at one delivery, steps 4 to 8 of its walk. t is the webhook's current definition and c its client; t is nil when
@@ -46,22 +48,31 @@ func (w *worker) settle(del *queue.Delivery, t *Target, c *client) result {
 	if t == nil {
 		return w.finish(del, t, start, Outcome{Reason: queue.ReasonNoWebhook, Detail: "the webhook is not configured any more"})
 	}
+	if o := w.compose(del, t, c, start); o.Reason != queue.ReasonNone { // 4, 5, 6
+		return w.finish(del, t, start, o)
+	}
+	return w.finish(del, t, start, w.sendAuthorized(c)) // 7, 8
+}
+
+// compose makes the request of an attempt, to the last byte of its signature: steps 4 to 6. Previews and tests (preview.go) go through it
+// as deliveries do, so what they show is what is sent.
+func (w *worker) compose(del *queue.Delivery, t *Target, c *client, start time.Time) Outcome {
 	w.fill(del, t)
 	if o := w.transform(t); o.Reason != queue.ReasonNone { // 4
-		return w.finish(del, t, start, o)
+		return o
 	}
 	body, contentType, err := w.encode(t) // 5
-	if err != nil {
-		return w.finish(del, t, start, Outcome{Reason: queue.ReasonPayload, Detail: err.Error(), Final: true})
+	if err == nil {
+		err = w.prepare(t, c, body, contentType)
 	}
-	if err := w.prepare(t, c, body, contentType); err != nil {
-		return w.finish(del, t, start, Outcome{Reason: queue.ReasonPayload, Detail: err.Error(), Final: true})
+	if err != nil {
+		return Outcome{Reason: queue.ReasonPayload, Detail: err.Error(), Final: true}
 	}
 	if o := w.authorize(c); o.Reason != queue.ReasonNone {
-		return w.finish(del, t, start, o)
+		return o
 	}
-	w.sign(t, del.Event.ID, start.Unix())               // 6
-	return w.finish(del, t, start, w.sendAuthorized(c)) // 7, 8
+	w.sign(t, del.Event.ID, start.Unix()) // 6
+	return Outcome{}
 }
 
 // fill sets what expressions and transforms can see of the event.
@@ -87,8 +98,11 @@ func (w *worker) transform(t *Target) Outcome {
 		s := &t.Steps[i]
 		w.shaped.Body, w.spare = w.spare[:0], w.shaped.Body // current may lie in what is spare now
 		before := w.shaped.Duration
-		err := s.Pool.Run(context.Background(), &w.meta, current, &w.shaped)
-		s.Metrics.Duration.Observe((w.shaped.Duration - before).Seconds())
+		err := s.Pool.Run(w.ctx, &w.meta, current, &w.shaped)
+		if w.trial != nil {
+			w.trial.note(s, &w.shaped, err)
+		}
+		s.Metrics.Ran(w.shaped.Duration - before)
 		if err != nil {
 			if s.OnError == OnErrorSendOriginal {
 				s.Metrics.Failed(failureLabel(err))

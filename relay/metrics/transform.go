@@ -1,6 +1,10 @@
 package metrics
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // The reasons for which a run of a transform fails: the kinds of transform.Error, then what the guest itself may answer. "other" takes
 // what is not in the list; a test keeps every kind out of it.
@@ -33,8 +37,18 @@ func (m *Metrics) ForgetTransform(module string) {
 	m.transform.failures.DeletePartialMatch(prometheus.Labels{"module": module})
 }
 
+// Ran notes how long one run took. Without handles, as in a preview, nothing is counted.
+func (t *Transform) Ran(took time.Duration) {
+	if t != nil {
+		t.Duration.Observe(took.Seconds())
+	}
+}
+
 // Failed counts one failed run: the kind of the transform.Error as text, or "failed" or "retry" when the guest decided so.
 func (t *Transform) Failed(reason string) {
+	if t == nil {
+		return
+	}
 	for i, r := range transformReasons {
 		if r == reason {
 			t.failures[i].Inc()

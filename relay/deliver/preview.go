@@ -1,0 +1,217 @@
+package deliver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"edgerelay/relay/event"
+	"edgerelay/relay/queue"
+	"edgerelay/relay/webhooks"
+	"edgerelay/transform"
+)
+
+// Trial is what came of a preview (Preview) or of a test (Test). It owns its memory and shows no credentials: the values of secret headers of
+// an authorization are redacted; what a configuration holds besides, its owner must hide.
+type Trial struct {
+	Outcome  Outcome   // why nothing was, or would be, sent; of a test, what the attempt came to
+	Steps    []StepRun // the transforms that ran
+	Request  *Message  // nil = there is none, see Outcome
+	Response *Answer   // of a test; nil = none came
+	Compose  time.Duration
+	Send     time.Duration // of a test
+}
+
+// StepRun is what one transform did.
+type StepRun struct {
+	Module      string
+	Action      string // send, drop, fail, retry; error = it was ended, see Error
+	Reason      string // of a drop, fail or retry, in the transform's words
+	Error       string // the kind, such as fuel
+	Message     string
+	Trace       []string // where it was ended
+	Log         []transform.LogLine
+	LogTrimmed  bool
+	Fuel        int64
+	Took        time.Duration
+	Memory      int64 // bytes of linear memory at its end
+	Output      int   // bytes that it wrote; 0 = what it was given went on
+	SentAnyhow  bool  // it failed, and on_error is send_original
+	fuelBefore  int64
+	tookBefore  time.Duration
+	linesBefore int
+}
+
+// Message is a request.
+type Message struct {
+	Method  string
+	URL     string
+	Headers []Field
+	Body    []byte
+}
+
+// Answer is a receiver's answer.
+type Answer struct {
+	Status    int
+	Headers   []Field
+	Body      []byte
+	Truncated bool // the body was longer than what is read of one
+}
+
+// Field is one header. Secret says that its value was replaced.
+type Field struct {
+	Name, Value string
+	Secret      bool
+}
+
+// Redacted stands where a credential was.
+const Redacted = "***"
+
+// Preview makes the request that a delivery of e to t would be at now, by the code that deliveries go through, and sends nothing. It asks no
+// token endpoint either. The target's transforms should be pools of their own: a failure counts against the pool, as always.
+func (d *Deliverer) Preview(ctx context.Context, t *Target, e *event.Event, now time.Time) *Trial {
+	c := newClient(t.Webhook, d.guard)
+	defer c.close()
+	tr, w := d.try(ctx, t, c, e, now)
+	if tr.Outcome.Reason != queue.ReasonNone {
+		return tr
+	}
+	if a := t.Webhook.Authorization; a != nil && a.OAuth2 != nil {
+		w.request.Header.Set(fasthttp.HeaderAuthorization, "Bearer "+Redacted)
+	}
+	tr.Request = w.message(t.Webhook)
+	return tr
+}
+
+// TestHeader marks the requests of Test, so that receivers can tell them from deliveries.
+const TestHeader = "webhook-test"
+
+// Test really sends one request: e to t, by the code that deliveries go through, marked with the header webhook-test: true. The queue, the
+// lane and its circuit, the counters and the history know nothing of it, and nothing is tried again. It ends with ctx's deadline, or with the
+// webhook's timeout if that is earlier. t should be compiled for this purpose (relay's testWebhook does so and is what the API calls);
+// its access tokens are shared with deliveries if t.Webhook.Authorization is theirs.
+func (d *Deliverer) Test(ctx context.Context, t *Target, e *event.Event, now time.Time) *Trial {
+	d.mu.Lock()
+	kept := t.Webhook.Authorization != nil && d.tokens[t.Webhook.Authorization] != nil
+	c := d.clientLocked(t.Webhook)
+	if !kept && t.Webhook.Authorization != nil {
+		delete(d.tokens, t.Webhook.Authorization) // of this test alone
+	}
+	d.mu.Unlock()
+	defer c.close()
+	if deadline, ok := ctx.Deadline(); ok {
+		c.timeout = min(c.timeout, max(time.Until(deadline), time.Millisecond))
+	}
+	tr, w := d.try(ctx, t, c, e, now)
+	if tr.Outcome.Reason != queue.ReasonNone {
+		return tr
+	}
+	w.request.Header.Set(TestHeader, "true")
+	tr.Request = w.message(t.Webhook)
+	begin := time.Now()
+	tr.Outcome = w.sendAuthorized(c)
+	tr.Send = time.Since(begin)
+	tr.Response = w.answer()
+	return tr
+}
+
+// try composes the request with a worker of its own.
+func (d *Deliverer) try(ctx context.Context, t *Target, c *client, e *event.Event, now time.Time) (*Trial, *worker) {
+	w := newWorker(d)
+	w.ctx, w.trial = ctx, &Trial{}
+	w.delivery = queue.Delivery{Webhook: t.Webhook.ID, Event: *e}
+	begin := time.Now()
+	w.trial.Outcome = w.compose(&w.delivery, t, c, now)
+	w.trial.Compose = time.Since(begin)
+	return w.trial, w
+}
+
+// note keeps what a transform did. r adds up over a chain, so the step's own part is what is new.
+func (t *Trial) note(s *Step, r *transform.Result, err error) {
+	n := StepRun{Module: s.Pool.Name(), Action: r.Action.String(), Reason: r.Reason, Fuel: r.Fuel, Took: r.Duration, Memory: r.Memory,
+		LogTrimmed: r.LogTruncated, Output: len(r.Body)}
+	n.fuelBefore, n.tookBefore, n.linesBefore = r.Fuel, r.Duration, len(r.Log)
+	if len(t.Steps) > 0 {
+		last := &t.Steps[len(t.Steps)-1]
+		n.Fuel -= last.fuelBefore
+		n.Took -= last.tookBefore
+		for _, l := range r.Log[last.linesBefore:] {
+			n.Log = append(n.Log, transform.LogLine{Level: l.Level, Text: bytes.Clone(l.Text)})
+		}
+	} else {
+		for _, l := range r.Log {
+			n.Log = append(n.Log, transform.LogLine{Level: l.Level, Text: bytes.Clone(l.Text)})
+		}
+	}
+	var failed *transform.Error
+	if errors.As(err, &failed) {
+		n.Action, n.Error, n.Message, n.Trace, n.Output = "error", failed.Kind.String(), failed.Msg, failed.Trace, 0
+		n.SentAnyhow = s.OnError == OnErrorSendOriginal
+	}
+	t.Steps = append(t.Steps, n)
+}
+
+// message copies the request as it goes over the wire, without its credentials.
+func (w *worker) message(wh *webhooks.Webhook) *Message {
+	uri := w.request.URI()
+	uri.DisablePathNormalizing = true // as the client does
+	m := &Message{Method: string(w.request.Header.Method()), URL: string(uri.FullURI()), Body: bytes.Clone(w.request.Body())}
+	m.Headers = append(m.Headers, Field{Name: fasthttp.HeaderHost, Value: string(uri.Host())})
+	for name, value := range w.request.Header.All() {
+		f := Field{Name: string(name), Value: string(value)}
+		if strings.EqualFold(f.Name, fasthttp.HeaderHost) {
+			continue
+		}
+		if secretHeader(wh.Authorization, f.Name) {
+			f.Value, f.Secret = Redacted, true
+		}
+		m.Headers = append(m.Headers, f)
+	}
+	return m
+}
+
+// secretHeader says whether a holds the header's value back.
+func secretHeader(a *webhooks.Authorization, name string) bool {
+	if strings.EqualFold(name, fasthttp.HeaderAuthorization) || strings.EqualFold(name, fasthttp.HeaderCookie) {
+		return a == nil || !publicHeader(a, name)
+	}
+	if a == nil {
+		return false
+	}
+	for _, h := range a.Headers {
+		if strings.EqualFold(h.Name, name) {
+			return h.Secret
+		}
+	}
+	return false
+}
+
+func publicHeader(a *webhooks.Authorization, name string) bool {
+	for _, h := range a.Headers {
+		if strings.EqualFold(h.Name, name) {
+			return !h.Secret
+		}
+	}
+	return false
+}
+
+// answer copies what the receiver answered, nil if nothing usable came.
+func (w *worker) answer() *Answer {
+	if w.trial.Outcome.Status == 0 {
+		return nil
+	}
+	body := w.response.Body()
+	a := &Answer{Status: w.response.StatusCode(), Body: bytes.Clone(body), Truncated: len(body) >= maxResponse}
+	for name, value := range w.response.Header.All() {
+		f := Field{Name: string(name), Value: string(value)}
+		if strings.EqualFold(f.Name, fasthttp.HeaderSetCookie) {
+			f.Value, f.Secret = Redacted, true
+		}
+		a.Headers = append(a.Headers, f)
+	}
+	return a
+}
