@@ -96,6 +96,7 @@ type Queue struct {
 	realDir  string           // opt.Dir as the kernel names it
 	builders *z.AllocatorPool // Badger's; see trim
 	returned time.Time        // when memory was last given back; owned by recordLoop
+	thrifty  bool             // garbage is collected more often; owned by recordLoop
 
 	in      sync.Mutex // guards cur, dedups, closing
 	room    *sync.Cond // on in: cur was taken

@@ -87,6 +87,7 @@ func (q *Queue) recordLoop() {
 	defer q.done.Done()
 	ticker := time.NewTicker(q.opt.Tick)
 	defer ticker.Stop()
+	defer q.setThrift(false)
 	for n := 1; ; n++ {
 		select {
 		case <-q.stop:
@@ -97,6 +98,7 @@ func (q *Queue) recordLoop() {
 		}
 		q.trimBuilders()
 		q.trimTables()
+		q.setThrift(q.pending.Load() > aBacklog)
 		q.returnHeap()
 		if n%4 != 0 {
 			continue

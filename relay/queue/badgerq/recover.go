@@ -73,20 +73,22 @@ func (n *census) any() bool { return n.groups+n.waiting+n.due+n.ids+n.cursors+n.
 
 // countRecords counts. It leaves out producers' own ids, of which there may be very many, and progress.
 func (q *Queue) countRecords(txn *badger.Txn) (n census) {
+	const trimAfter = 64
+	read := 0
 	it := txn.NewIterator(badger.IteratorOptions{})
 	defer it.Close()
 	each := func(kind byte, fn func(key []byte)) {
 		for it.Seek([]byte{kind}); it.Valid() && it.Item().Key()[0] == kind; it.Next() {
 			fn(it.Item().Key())
+			if read++; read%trimAfter == 0 {
+				q.trimTables() // a value lies beside its key, so all of them pass through our memory here
+			}
 		}
 	}
 	each(kGroup, func(k []byte) {
 		if seq, ok := parseGroupKey(k); ok {
 			n.groups++
 			n.newest = max(n.newest, seq)
-			if n.groups%1000 == 0 {
-				q.trimTables() // a group lies beside its key, so all of them pass through our memory here
-			}
 		}
 	})
 	last := place{}

@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -43,29 +44,59 @@ func (q *Queue) trimTables() {
 	}
 }
 
-// The Go runtime gives memory that a burst of table building has left free back to the system only slowly, and while a backlog grows it lets
-// garbage become as much as what lives. Once there is this much of either, it is given back at once, at most this often: it costs a garbage
-// collection.
+// The Go runtime gives memory that a burst of table building has left free back to the system only slowly. Once there is this much of it, it
+// is given back at once, at most this often: it costs a garbage collection.
 const (
-	tooMuchFree    = 32 << 20
-	tooMuchGarbage = 48 << 20
-	aBacklog       = 10_000 // deliveries
-	returnEvery    = time.Second
+	tooMuchFree = 32 << 20
+	returnEvery = time.Second
 )
 
 func (q *Queue) returnHeap() {
 	if time.Since(q.returned) < returnEvery {
 		return
 	}
-	heap := []metrics.Sample{{Name: "/memory/classes/heap/free:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}}
+	heap := []metrics.Sample{{Name: "/memory/classes/heap/free:bytes"}}
 	metrics.Read(heap)
-	for i := range heap {
-		if heap[i].Value.Kind() != metrics.KindUint64 {
-			return // a runtime that does not tell
-		}
-	}
-	if heap[0].Value.Uint64() > tooMuchFree || heap[1].Value.Uint64() > tooMuchGarbage && q.pending.Load() > aBacklog {
+	if heap[0].Value.Kind() == metrics.KindUint64 && heap[0].Value.Uint64() > tooMuchFree {
 		debug.FreeOSMemory()
 		q.returned = time.Now()
+	}
+}
+
+// While a backlog grows, tables are built all the time, and the runtime would let their garbage become as much as everything that lives. What
+// lives is nearly all buffers without pointers, which cost a collection nothing, so it may come three times as often.
+const (
+	aBacklog      = 10_000 // deliveries
+	thriftPercent = 30     // of what lives, instead of the usual 100
+)
+
+// thrift is the setting of the whole process, which the queues in it share.
+var thrift struct {
+	sync.Mutex
+	users  int
+	normal int // the percentage that was set before
+}
+
+// setThrift makes collections more frequent while one queue of the process has a backlog. A process that was told to collect even more often, or
+// never, is left as it is.
+func (q *Queue) setThrift(on bool) {
+	if on == q.thrifty {
+		return
+	}
+	q.thrifty = on
+	thrift.Lock()
+	defer thrift.Unlock()
+	if on {
+		if thrift.users++; thrift.users > 1 {
+			return
+		}
+		thrift.normal = debug.SetGCPercent(thriftPercent)
+		if thrift.normal < thriftPercent {
+			debug.SetGCPercent(thrift.normal)
+		}
+		return
+	}
+	if thrift.users--; thrift.users == 0 {
+		debug.SetGCPercent(thrift.normal)
 	}
 }
