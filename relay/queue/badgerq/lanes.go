@@ -231,7 +231,13 @@ func (q *Queue) raiseCursorsLocked() {
 		}
 		q.storeCursorLocked(l, l.floor(), due)
 	}
+	if q.floorLocked() > q.stored.Load().floor+floorBehind {
+		q.openLocked() // any batch takes the floor along, and nothing else may be making one
+	}
 }
+
+// floorBehind is how many groups a restart may read in vain, because nothing has happened but that they were stored.
+const floorBehind = 256
 
 // storeCursorLocked writes l's cursor record: its floor, and the time before which no retry of it is unsettled (0 = not known).
 func (q *Queue) storeCursorLocked(l *lane, floor uint64, due int64) {

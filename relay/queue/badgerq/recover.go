@@ -71,16 +71,18 @@ type census struct {
 
 func (n *census) any() bool { return n.groups+n.waiting+n.due+n.ids+n.cursors+n.values+n.events > 0 }
 
+// trimEvery is after how many records read the start looks at how much memory they take.
+const trimEvery = 64
+
 // countRecords counts. It leaves out producers' own ids, of which there may be very many, and progress.
 func (q *Queue) countRecords(txn *badger.Txn) (n census) {
-	const trimAfter = 64
 	read := 0
 	it := txn.NewIterator(badger.IteratorOptions{})
 	defer it.Close()
 	each := func(kind byte, fn func(key []byte)) {
 		for it.Seek([]byte{kind}); it.Valid() && it.Item().Key()[0] == kind; it.Next() {
 			fn(it.Item().Key())
-			if read++; read%trimAfter == 0 {
+			if read++; read%trimEvery == 0 {
 				q.trimTables() // a value lies beside its key, so all of them pass through our memory here
 			}
 		}
@@ -258,10 +260,14 @@ func (q *Queue) readDueHeads(txn *badger.Txn) {
 func (q *Queue) replay(txn *badger.Txn) error {
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kGroup}})
 	defer it.Close()
+	read := 0
 	for it.Seek(appendGroupKey(nil, q.meta.floor, 0)); it.Valid(); it.Next() {
 		seq, ok := parseGroupKey(it.Item().Key())
 		if !ok {
 			continue
+		}
+		if read++; read%trimEvery == 0 {
+			q.trimTables()
 		}
 		g, err := q.loadGroup(txn, seq)
 		if isDamage(err) {
