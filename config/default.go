@@ -31,6 +31,7 @@ func (w *Webhook) setDefaults() {
 		Signing:     Signing{Scheme: "standard"},
 		Payload:     Payload{Type: "json"},
 		Concurrency: 16,
+		Log:         "all",
 		Status:      "active",
 		// Tenant, Timeout and Retry are inherited: see settle.
 	}

@@ -21,7 +21,6 @@ var later = map[string]bool{
 	"webhooks[].rate_limit":       true,
 	"webhooks[].ordering":         true,
 	"webhooks[].error_recipients": true,
-	"webhooks[].log":              true,
 }
 
 var position = regexp.MustCompile(`\[\d+\]`)

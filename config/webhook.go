@@ -20,6 +20,7 @@ type Webhook struct {
 	Retry         Retry       `yaml:"retry" jsonschema_description:"When failed deliveries are tried again. Absent = as in the top-level retry."`
 	Timeout       Duration    `yaml:"timeout,omitempty" min:"10ms" max:"10m" jsonschema_description:"How long one attempt may take. Absent = as in sender.timeout."`
 	Concurrency   int         `yaml:"concurrency" jsonschema:"minimum=1,maximum=4096" jsonschema_description:"The most requests of this webhook that are under way at the same time."`
+	Log           string      `yaml:"log" jsonschema:"enum=all,enum=errors" jsonschema_description:"Which attempts the history keeps. errors: failed ones only. Counters count all."`
 	Status        string      `yaml:"status" jsonschema:"enum=draft,enum=active,enum=paused" jsonschema_description:"Only an active webhook gets events."`
 }
 

@@ -182,7 +182,7 @@ func (b *builder) webhook(i int) *webhooks.Webhook {
 	path := fmt.Sprintf("webhooks[%d]", i)
 	w := &webhooks.Webhook{ID: event.NamedWebhookID(c.Tenant, c.Name), Name: c.Name, Description: c.Description, Tenant: c.Tenant, Program: c.Program,
 		Origin: webhooks.OriginFile, Events: c.Events, Method: c.Method, Scheme: c.Signing.Scheme, Concurrency: c.Concurrency,
-		Timeout: time.Duration(c.Timeout), Status: webhooks.Status(c.Status),
+		Timeout: time.Duration(c.Timeout), Status: webhooks.Status(c.Status), LogErrors: c.Log == "errors",
 		Retry: webhooks.RetryPolicy{Schedule: c.Retry.Delays(), Jitter: c.Retry.Jitter}}
 	var err error
 	for j, p := range c.Events {

@@ -34,6 +34,7 @@ import (
 	"edgerelay/relay/admin"
 	"edgerelay/relay/deliver"
 	"edgerelay/relay/event"
+	"edgerelay/relay/history"
 	"edgerelay/relay/ingress"
 	"edgerelay/relay/metrics"
 	"edgerelay/relay/queue"
@@ -62,6 +63,7 @@ type Relay struct {
 	host     *transform.Host
 	queue    *badgerq.Queue
 	deliver  *deliver.Deliverer
+	recorder *history.Recorder
 	announce announcer
 	ingress  *ingress.Server
 	admin    *admin.Server
@@ -115,6 +117,7 @@ func (r *Relay) open(ctx context.Context) (err error) {
 		}
 		return nil
 	})
+	r.openHistory()
 	if err := r.openQueue(dir); err != nil {
 		return err
 	}
@@ -157,7 +160,7 @@ func (r *Relay) openQueue(dir string) error {
 		ua = "edgerelay/" + r.version
 	}
 	r.deliver = deliver.New(deliver.Options{Queue: q, Metrics: r.metrics, Log: r.log, UserAgent: ua, Allow: r.cfg.Sender.AllowPrivateNetworks,
-		MaxInFlight: r.cfg.Sender.MaxInFlight, Gone: r.gone})
+		MaxInFlight: r.cfg.Sender.MaxInFlight, Gone: r.gone, History: r.recorder})
 	r.stopLast("sending", r.deliver.Close)
 	r.metrics.WatchQueue(r.queueSnapshot)
 	r.metrics.WatchWebhooks(r.circuits)

@@ -6,7 +6,7 @@
 // not answer is parked, which makes the queue keep nothing of it in memory.
 //
 // Goroutines: the workers, started on demand up to MaxInFlight; one timer per open circuit. Close waits for all of them.
-// It may import event, webhooks, metrics, queue, payload, sign, transform; never ingress or admin.
+// It may import event, history, webhooks, metrics, queue, payload, sign, transform; never ingress or admin.
 package deliver
 
 import (
@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"edgerelay/relay/event"
+	"edgerelay/relay/history"
 	"edgerelay/relay/metrics"
 	"edgerelay/relay/queue"
 	"edgerelay/relay/webhooks"
@@ -36,6 +37,9 @@ type Options struct {
 
 	// Gone is called once when a receiver has answered 410; the lane is disabled already.
 	Gone func(*webhooks.Webhook)
+
+	// History is told about every attempt; nil = nobody is.
+	History *history.Recorder
 
 	Now  func() time.Time
 	Rand func() float64 // uniform in [0,1): jitter
@@ -100,7 +104,9 @@ func New(opt Options) *Deliverer {
 	if opt.Gone == nil {
 		opt.Gone = func(*webhooks.Webhook) {}
 	}
-	return &Deliverer{opt: opt, guard: newGuard(opt.Allow), lanes: map[event.WebhookID]*lane{}, tokens: map[*webhooks.Authorization]*tokens{}}
+	g := newGuard(opt.Allow)
+	g.timed = opt.History != nil
+	return &Deliverer{opt: opt, guard: g, lanes: map[event.WebhookID]*lane{}, tokens: map[*webhooks.Authorization]*tokens{}}
 }
 
 // Update replaces the webhooks. Attempts in flight finish as they began. Deliveries of a webhook that is not there any more are buried.

@@ -59,6 +59,9 @@ func (c *client) close() { c.http.CloseIdleConnections() }
 // send makes the request and says what came of it.
 func (w *worker) send(c *client) Outcome {
 	err := c.http.DoDeadline(&w.request, &w.response, time.Now().Add(c.timeout))
+	if w.sent = true; w.d.opt.History != nil {
+		w.times = timings(&w.response, c.http.IsTLS)
+	}
 	if err != nil && !(errors.Is(err, fasthttp.ErrBodyTooLarge) && w.response.StatusCode() != 0) {
 		return classify(err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"edgerelay/relay/history"
 	"edgerelay/relay/payload"
 	"edgerelay/relay/queue"
 	"edgerelay/relay/sign"
@@ -33,6 +34,12 @@ type worker struct {
 	prepared *client         // whose constant parts request holds, nil = nobody's
 	trial    *Trial          // what a preview or test notes down; nil = this is a delivery
 
+	// Only with a history:
+	attempt     history.Attempt
+	secretNames map[string]bool
+	sent        bool            // the attempt got as far as to a request
+	times       history.Timings // of it
+
 	wake      chan bool // while it waits: true = there is work, false = end
 	idleSince time.Time
 }
@@ -45,6 +52,7 @@ func newWorker(d *Deliverer) *worker {
 // the webhook has gone.
 func (w *worker) settle(del *queue.Delivery, t *Target, c *client) result {
 	start := w.d.opt.Now()
+	w.sent = false
 	if t == nil {
 		return w.finish(del, t, start, Outcome{Reason: queue.ReasonNoWebhook, Detail: "the webhook is not configured any more"})
 	}
@@ -187,7 +195,7 @@ func (w *worker) encode(t *Target) (body []byte, contentType string, err error) 
 // payloadRaw is the content type that says nothing, so that a transform's own wins.
 const payloadRaw = "application/octet-stream"
 
-// finish is the only place that settles: it judges, acknowledges, retries or buries, counts, and logs one line.
+// finish is the only place that settles: it judges, acknowledges, retries or buries, counts, logs one line, and tells the history.
 func (w *worker) finish(del *queue.Delivery, t *Target, start time.Time, o Outcome) result {
 	now := w.d.opt.Now()
 	r := result{reason: o.Reason, sent: o.Status != 0 || o.Reason >= queue.ReasonTimeout && o.Reason <= queue.ReasonProtocol,
@@ -214,6 +222,9 @@ func (w *worker) finish(del *queue.Delivery, t *Target, start time.Time, o Outco
 		w.d.opt.Queue.Retry(del, r.verdict.Due, f)
 	case Bury:
 		w.d.opt.Queue.Bury(del, f)
+	}
+	if w.d.opt.History != nil {
+		w.record(del, t, start, o, &r, now.Sub(start))
 	}
 	w.shrink()
 	return r

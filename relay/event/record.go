@@ -18,6 +18,7 @@ type Event struct {
 	Tenant  []byte // 1 to 255 bytes
 	Program []byte // empty = none
 	Trace   []byte // the producer's W3C traceparent, or empty
+	Mark    Mark   // MarkNone for what a producer sent
 
 	Accepted int64  // Unix microseconds, when the relay took it
 	Time     []byte // RFC 3339, part of Envelope
@@ -41,13 +42,13 @@ func (e *Event) Clone() *Event {
 //
 //	 0        4   5   6      8          16         24       28      32       36  37  38  39   40
 //	+--------+---+---+------+----------+----------+--------+-------+--------+---+---+---+---+
-//	| length | v | 0 | n    | accepted | reserved | timeAt | dataAt| dataLen|id |typ|ten|pro|
+//	| length | v | m | n    | accepted | reserved | timeAt | dataAt| dataLen|id |typ|ten|pro|
 //	+--------+---+---+------+----------+----------+--------+-------+--------+---+---+---+---+
 //	+---+---+-------------------+----+------+--------+---------+-------+----------+
 //	|tra|tim| n targets, 16 each| id | type | tenant | program | trace | envelope |
 //	+---+---+-------------------+----+------+--------+---------+-------+----------+
 //
-// length counts the whole record; v is RecordVersion; id…tim are one-byte lengths; timeAt, dataAt are offsets in the envelope.
+// length counts the whole record; v is RecordVersion; m is the Mark; id…tim are one-byte lengths; timeAt, dataAt are offsets in the envelope.
 const (
 	RecordVersion = 1
 	recordHeader  = 42
@@ -67,7 +68,7 @@ const MaxTargets = 1<<16 - 1
 func AppendRecord(dst []byte, e *Event, targets []WebhookID) []byte {
 	start := len(dst)
 	var h [recordHeader]byte
-	h[4] = RecordVersion
+	h[4], h[5] = RecordVersion, byte(e.Mark)
 	binary.LittleEndian.PutUint16(h[6:], uint16(len(targets)))
 	binary.LittleEndian.PutUint64(h[8:], uint64(e.Accepted))
 	binary.LittleEndian.PutUint32(h[24:], offsetIn(e.Envelope, e.Time))
@@ -130,6 +131,7 @@ func DecodeRecord(b []byte) (e Event, targets Targets, rest []byte, err error) {
 	targets = Targets(take(16 * n))
 	e.ID, e.Type, e.Tenant = take(int(b[36])), take(int(b[37])), take(int(b[38]))
 	e.Program, e.Trace = take(int(b[39])), take(int(b[40]))
+	e.Mark = Mark(b[5])
 	e.Accepted = int64(binary.LittleEndian.Uint64(b[8:]))
 	env := rec[p:]
 	timeAt, dataAt := uint64(binary.LittleEndian.Uint32(b[24:])), uint64(binary.LittleEndian.Uint32(b[28:]))

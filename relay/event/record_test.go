@@ -29,7 +29,8 @@ func checkEvent(t *testing.T, got, want *Event) {
 	t.Helper()
 	g, w := reflect.ValueOf(*got), reflect.ValueOf(*want)
 	for i := range g.NumField() {
-		if gv, wv := g.Field(i), w.Field(i); gv.Kind() == reflect.Slice && !bytes.Equal(gv.Bytes(), wv.Bytes()) || gv.Kind() == reflect.Int64 && gv.Int() != wv.Int() {
+		if gv, wv := g.Field(i), w.Field(i); gv.Kind() == reflect.Slice && !bytes.Equal(gv.Bytes(), wv.Bytes()) || gv.Kind() == reflect.Int64 && gv.Int() != wv.Int() ||
+			gv.Kind() == reflect.Uint8 && gv.Uint() != wv.Uint() {
 			t.Errorf("%s = %s, want %s", g.Type().Field(i).Name, gv, wv)
 		}
 	}
@@ -39,7 +40,7 @@ func TestRecordRoundTrip(t *testing.T) {
 	e, targets := sample(t)
 	bare := Event{ID: []byte("i"), Type: []byte("t"), Tenant: []byte("x"), Envelope: []byte("{}")}
 	long := bytes.Repeat([]byte("x"), 255)
-	longest := Event{ID: long, Type: long, Tenant: long, Program: long, Trace: long, Envelope: bytes.Repeat([]byte("y"), 1<<20)}
+	longest := Event{ID: long, Type: long, Tenant: long, Program: long, Trace: long, Mark: MarkReplay, Envelope: bytes.Repeat([]byte("y"), 1<<20)}
 	longest.Time, longest.Data = longest.Envelope[1<<19:1<<19+64], longest.Envelope[1<<20-5:]
 	cases := map[string]struct {
 		e       Event

@@ -59,6 +59,7 @@ type Webhook struct {
 	Timeout     time.Duration // of one attempt
 	Concurrency int           // attempts at the same time, at most
 	Status      Status
+	LogErrors   bool // the history keeps failed attempts only
 }
 
 // Header is a configured header of the outgoing request.

@@ -1,0 +1,47 @@
+// Package history is what happened: events, deliveries and attempts, in a store of its own that is never in the way of a delivery.
+//
+// The ingress and the sending side hand what they have just done to a Recorder. It copies that into a buffer in memory and returns; it
+// never waits, and when the store cannot keep up it leaves things out and counts them. The management API reads the Store. Nothing on the
+// path of an event ever needs what is written here.
+//
+// Goroutines: those of Store, which Open starts and Close waits for; a Recorder has none. The package imports event and owns its own use of Badger; it
+// may not import queue, deliver, ingress or admin.
+package history
+
+// Recorder takes what has happened. A nil Recorder is valid, takes nothing and costs nothing. Every method may be called from any goroutine.
+type Recorder struct {
+	hub   hub
+	limit int
+}
+
+// Options of a Recorder.
+type RecorderOptions struct {
+	CaptureBody int // bytes of each body that are kept
+}
+
+// NewRecorder makes a Recorder.
+func NewRecorder(o RecorderOptions) *Recorder {
+	return &Recorder{limit: o.CaptureBody}
+}
+
+// Wants says whether an attempt is worth describing: keep says that it is one to be stored.
+func (r *Recorder) Wants(keep bool) bool {
+	return r != nil && r.hub.watched()
+}
+
+// CaptureBody is how many bytes of each body are kept.
+func (r *Recorder) CaptureBody() int { return r.limit }
+
+// Attempt takes note of an attempt. a belongs to the caller again when it returns.
+func (r *Recorder) Attempt(a *Attempt) {
+	if r == nil {
+		return
+	}
+	if r.hub.watched() {
+		r.hub.publish(a.Clone())
+	}
+}
+
+// Subscribe returns a reader of attempts as they happen, with room for so many that it has not looked at yet; what comes when there is no
+// room is left out. It is nil when there are too many readers. The reader calls Close.
+func (r *Recorder) Subscribe(buffer int) *Subscription { return r.hub.subscribe(buffer) }
