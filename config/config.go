@@ -27,6 +27,7 @@ type Config struct {
 	Tenants          []Tenant        `yaml:"tenants,omitempty" jsonschema_description:"The business units. With none declared, any tenant id may be used and the default one is called default."`
 	EventTypes       []EventType     `yaml:"event_types,omitempty" jsonschema_description:"The catalogue of event types."`
 	StrictEventTypes bool            `yaml:"strict_event_types" jsonschema_description:"Refuse events whose type is not in event_types."`
+	ValidateEvents   bool            `yaml:"validate_events" jsonschema_description:"Refuse events whose data does not fit the schema of their type. Types without a schema are not checked."`
 	Authorizations   []Authorization `yaml:"authorizations,omitempty" jsonschema_description:"Named credentials that webhooks can use."`
 	Webhooks         []Webhook       `yaml:"webhooks,omitempty" jsonschema_description:"Which events go where, and in which shape."`
 
@@ -113,12 +114,4 @@ type Tenant struct {
 type Program struct {
 	ID   string `yaml:"id" jsonschema:"required" jsonschema_description:"Id of the program, unique in its tenant."`
 	Name string `yaml:"name,omitempty" jsonschema_description:"Name for people."`
-}
-
-// EventType is an entry of the catalogue.
-type EventType struct {
-	Name        string `yaml:"name" jsonschema:"required" jsonschema_description:"The type, as in the events."`
-	Description string `yaml:"description,omitempty" jsonschema_description:"What it means, for people."`
-	Scope       string `yaml:"scope" jsonschema:"enum=any,enum=global" jsonschema_description:"global: only webhooks without a program may subscribe to it."`
-	Example     JSON   `yaml:"example,omitempty" jsonschema_description:"Example of the event's data, used for test deliveries."`
 }

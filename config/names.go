@@ -38,20 +38,6 @@ func (c *Config) checkName(path, name string) {
 	}
 }
 
-func (c *Config) checkEventTypes() {
-	if c.StrictEventTypes && len(c.EventTypes) == 0 {
-		c.fault("strict_event_types", "would refuse every event, because event_types is empty: declare the types, or remove this")
-	}
-	names := unique{config: c, what: "event type"}
-	for i, t := range c.EventTypes {
-		path := fmt.Sprintf("event_types[%d].name", i)
-		if t.Name != "" && (len(t.Name) > maxName || !eventTypeForm.MatchString(t.Name)) {
-			c.fault(path, "%q is not an event type: use up to %d letters, digits and _ . : / -", clip(t.Name), maxName)
-		}
-		names.add(path, t.Name)
-	}
-}
-
 // checkEvents checks the patterns of one webhook against the catalogue.
 func (c *Config) checkEvents(path string, w *Webhook) {
 	if len(w.Events) == 0 {
@@ -66,21 +52,24 @@ func (c *Config) checkEvents(path string, w *Webhook) {
 			c.fault(at, "%q is not an event type or pattern: use up to %d letters, digits and _ . : / - and * for any run of characters", clip(pattern), maxName)
 			continue
 		}
-		c.checkCatalogue(at, pattern, w.Program != "")
+		c.checkCatalogue(at, pattern, w)
 	}
 }
 
-func (c *Config) checkCatalogue(path, pattern string, linked bool) {
+func (c *Config) checkCatalogue(path, pattern string, w *Webhook) {
 	matches := regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, ".*") + "$").MatchString
 	var known []string
 	found := false
 	for _, t := range c.EventTypes {
+		if t.Tenant != "" && t.Tenant != w.Tenant {
+			continue
+		}
 		known = append(known, t.Name)
 		if !matches(t.Name) {
 			continue
 		}
 		found = true
-		if linked && t.Scope == "global" {
+		if w.Program != "" && t.Scope == "global" {
 			c.fault(path, "takes in event type %s, whose scope is global: only a webhook without a program may subscribe to it", t.Name)
 			return
 		}

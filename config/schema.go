@@ -54,6 +54,8 @@ func schemaOf(t reflect.Type) *jsonschema.Schema {
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{text(""), {Type: "array", Items: text("")}}}
 	case reflect.TypeFor[Headers]():
 		return &jsonschema.Schema{Type: "object", AdditionalProperties: text("")}
+	case reflect.TypeFor[EventSchema]():
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{text(""), {Type: "object"}, {Type: "boolean"}}}
 	case reflect.TypeFor[JSON]():
 		return &jsonschema.Schema{}
 	}

@@ -15,7 +15,6 @@ var later = map[string]bool{
 	"history":                     true,
 	"alerts":                      true,
 	"sources":                     true,
-	"event_types[].schema":        true,
 	"policy.lock_endpoint":        true,
 	"queue.backend=jetstream":     true,
 	"webhooks[].rate_limit":       true,

@@ -26,6 +26,9 @@ func (c *Config) Warnings() Problems {
 	for i, t := range c.Admin.Tokens {
 		c.warnToken(warn, fmt.Sprintf("admin.tokens[%d].token", i), t.Token)
 	}
+	if c.ValidateEvents && !slices.ContainsFunc(c.EventTypes, func(t EventType) bool { return !t.Schema.IsZero() }) {
+		warn("validate_events", "checks nothing, because no entry of event_types has a schema")
+	}
 	for i := range c.Authorizations {
 		path := fmt.Sprintf("authorizations[%d]", i)
 		c.warnURL(warn, path+".endpoint", c.Authorizations[i].Endpoint)

@@ -14,8 +14,10 @@ import (
 
 	"edgerelay/config"
 	"edgerelay/plugins"
+	"edgerelay/relay/catalogue"
 	"edgerelay/relay/deliver"
 	"edgerelay/relay/event"
+	"edgerelay/relay/ingress"
 	"edgerelay/relay/metrics"
 	"edgerelay/relay/payload"
 	"edgerelay/relay/sign"
@@ -29,6 +31,8 @@ type built struct {
 	targets []deliver.Target
 	pools   []*transform.Pool
 	modules []*transform.Module
+	checked []ingress.EventType          // of which the ingress asks something
+	schemas map[string]*catalogue.Schema // by their text
 }
 
 // close lets go of the transforms once nothing runs them any more.
@@ -49,6 +53,7 @@ type builder struct {
 	secret   func(id event.WebhookID, name string, spec sign.Spec) (string, error)
 	disabled map[event.WebhookID]string
 	auths    map[string]*webhooks.Authorization
+	old      *built // what is in force, to take over what has not changed; nil = nothing
 	out      *built
 	problems config.Problems
 }
@@ -74,6 +79,7 @@ func (b *builder) build(ctx context.Context) (*built, config.Problems) {
 	for i := range b.cfg.Authorizations {
 		b.authorization(i)
 	}
+	b.eventTypes()
 	ws := make([]*webhooks.Webhook, 0, len(b.cfg.Webhooks))
 	for i := range b.cfg.Webhooks {
 		w := b.webhook(i)

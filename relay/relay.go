@@ -174,7 +174,7 @@ func (r *Relay) openIngress() error {
 		return fmt.Errorf("ingress: %w", err)
 	}
 	r.addrs[0] = ln.Addr()
-	r.ingress, err = ingress.New(ingress.Options{Listener: ln, TLS: tlsConfig, Policy: policyOf(r.cfg), MaxBody: int(c.MaxBody), Queue: r.queue, Table: &r.table,
+	r.ingress, err = ingress.New(ingress.Options{Listener: ln, TLS: tlsConfig, Policy: policyOf(r.cfg, r.built), MaxBody: int(c.MaxBody), Queue: r.queue, Table: &r.table,
 		Durability: r.cfg.Queue.Durability, Metrics: r.metrics, Log: r.log})
 	if err != nil {
 		return errors.Join(err, ln.Close())
@@ -184,19 +184,13 @@ func (r *Relay) openIngress() error {
 }
 
 // policyOf is who may send what.
-func policyOf(c *config.Config) ingress.Policy {
-	var p ingress.Policy
+func policyOf(c *config.Config, b *built) ingress.Policy {
+	p := ingress.Policy{EventTypes: b.checked, Strict: c.StrictEventTypes}
 	for _, t := range c.Ingress.Tokens {
 		p.Tokens = append(p.Tokens, ingress.Token{Name: t.Name, Token: t.Token.Reveal(), Tenant: t.Tenant, Program: t.Program})
 	}
 	for _, t := range c.Tenants {
 		p.Tenants = append(p.Tenants, t.ID)
-	}
-	if c.StrictEventTypes {
-		p.EventTypes = []string{}
-		for _, t := range c.EventTypes {
-			p.EventTypes = append(p.EventTypes, t.Name)
-		}
 	}
 	return p
 }

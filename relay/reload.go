@@ -18,7 +18,7 @@ import (
 // build compiles a configuration's webhooks.
 func (r *Relay) build(ctx context.Context, c *config.Config) (*built, error) {
 	r.enable(ctx, c)
-	b := &builder{cfg: c, host: r.host, metrics: r.metrics, disabled: r.disabled, secret: func(id event.WebhookID, name string, spec sign.Spec) (string, error) {
+	b := &builder{cfg: c, host: r.host, old: r.built, metrics: r.metrics, disabled: r.disabled, secret: func(id event.WebhookID, name string, spec sign.Spec) (string, error) {
 		secret, path, fresh, err := keptSecret(string(r.cfg.DataDir), id, spec)
 		if fresh && spec.Asymmetric() {
 			r.log.Info("a signing key was generated; its receiver needs the public half", "webhook", name, "file", path+publicSuffix)
@@ -49,7 +49,7 @@ func (r *Relay) Reload(ctx context.Context, c *config.Config) error {
 	defer r.mu.Unlock()
 	b, err := r.build(ctx, c)
 	if err == nil {
-		if err = r.setAccess(c); err != nil {
+		if err = r.setAccess(c, b); err != nil {
 			b.close(ctx)
 		}
 	}
@@ -69,7 +69,7 @@ func (r *Relay) Reload(ctx context.Context, c *config.Config) error {
 }
 
 // setAccess replaces the tokens of both listeners.
-func (r *Relay) setAccess(c *config.Config) error {
+func (r *Relay) setAccess(c *config.Config, b *built) error {
 	tokens, err := configuredTokens(c)
 	if err != nil {
 		return err
@@ -79,7 +79,7 @@ func (r *Relay) setAccess(c *config.Config) error {
 			return err
 		}
 	}
-	return r.ingress.SetPolicy(policyOf(c))
+	return r.ingress.SetPolicy(policyOf(c, b))
 }
 
 // needRestart lists the sections that differ and that a reload does not touch.

@@ -37,7 +37,7 @@ func (s *Server) bodyLimit(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 func (s *Server) check(h *fasthttp.RequestHeader) request {
 	r := request{route: metrics.RouteOther}
 	if detail := framingFault(h); detail != "" {
-		r.problem = problem{kindFraming, detail}
+		r.problem = problem{kind: kindFraming, detail: detail}
 		return r
 	}
 	target := path(h.RequestURI())
@@ -67,11 +67,11 @@ func (s *Server) check(h *fasthttp.RequestHeader) request {
 func unknownRoute(target []byte) problem {
 	switch {
 	case string(target) == "/v1/events/batch":
-		return problem{kindNotAvailable, "batches are not available in this version: send events one by one to /v1/events"}
+		return problem{kind: kindNotAvailable, detail: "batches are not available in this version: send events one by one to /v1/events"}
 	case bytes.HasPrefix(target, []byte("/v1/sources/")):
-		return problem{kindNotAvailable, "sources are not available in this version: send events to /v1/events"}
+		return problem{kind: kindNotAvailable, detail: "sources are not available in this version: send events to /v1/events"}
 	}
-	return problem{kindNotFound, "events are sent to /v1/events"}
+	return problem{kind: kindNotFound, detail: "events are sent to /v1/events"}
 }
 
 // path is the target without its query, as it was sent: nothing is decoded or cleaned, so no two spellings lead to one route.
@@ -99,10 +99,10 @@ func (s *Server) checkEvent(h *fasthttp.RequestHeader) (*producer, problem) {
 		return nil, problem{kind: kindUnauthorized}
 	}
 	if len(h.ContentEncoding()) > 0 {
-		return nil, problem{kindEncoding, "send the event without Content-Encoding"}
+		return nil, problem{kind: kindEncoding, detail: "send the event without Content-Encoding"}
 	}
 	if detail := mediaTypeFault(h); detail != "" {
-		return nil, problem{kindMediaType, detail}
+		return nil, problem{kind: kindMediaType, detail: detail}
 	}
 	return who, problem{}
 }
@@ -183,5 +183,5 @@ func hasPrefixFold(b []byte, s string) bool {
 }
 
 func (s *Server) tooLarge() problem {
-	return problem{kindTooLarge, fmt.Sprintf("an event may have at most %d bytes", s.opts.MaxBody)}
+	return problem{kind: kindTooLarge, detail: fmt.Sprintf("an event may have at most %d bytes", s.opts.MaxBody)}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"hash"
 	"time"
 
@@ -61,19 +60,19 @@ func (s *Server) accept(sc *scratch, who *producer, req *fasthttp.Request, now t
 	body := req.Body()
 	f, err := event.Parse(body, sc.text)
 	if err != nil {
-		return queue.Receipt{}, problem{kindMalformed, err.Error()}
+		return queue.Receipt{}, problem{kind: kindMalformed, detail: err.Error()}
 	}
 	policy := s.policy.Load()
 	tenant, program, p := policy.place(who, &f)
 	if p.kind != nil {
 		return queue.Receipt{}, p
 	}
-	if !policy.allows(f.Type) {
-		return queue.Receipt{}, problem{kindUnknownType, fmt.Sprintf("event type %q is not configured, and strict_event_types is on", f.Type)}
+	if p := policy.fits(tenant, &f); p.kind != nil {
+		return queue.Receipt{}, p
 	}
 	key, ok := idempotencyKey(sc.key[:0], req.Header.Peek("Idempotency-Key"))
 	if !ok {
-		return queue.Receipt{}, problem{kindKey, keyRule}
+		return queue.Receipt{}, problem{kind: kindKey, detail: keyRule}
 	}
 	id := event.AppendTypeID(sc.id[:0], event.PrefixEvent, event.NewUUID(now))
 	sc.event, sc.envelope = event.BuildEvent(sc.envelope[:0], &f, id, now)
@@ -126,9 +125,9 @@ func (s *Server) appendProblem(err error) problem {
 	case errors.Is(err, queue.ErrClosed):
 		return problem{kind: kindDraining}
 	case errors.Is(err, queue.ErrFailed):
-		return problem{kindQueueFailed, "whether the event was stored is not known: send it again with the same id or Idempotency-Key"}
+		return problem{kind: kindQueueFailed, detail: "whether the event was stored is not known: send it again with the same id or Idempotency-Key"}
 	case errors.Is(err, context.Canceled):
-		return problem{kindInterrupted, "send it again with the same id or Idempotency-Key"}
+		return problem{kind: kindInterrupted, detail: "send it again with the same id or Idempotency-Key"}
 	}
 	s.opts.Log.Error("cannot store an event", "error", err)
 	return problem{kind: kindInternal}

@@ -40,7 +40,7 @@ func (s *Server) answerReady(ctx *fasthttp.RequestCtx) {
 	case status == fasthttp.StatusOK:
 		plain(ctx, status, "ok\n")
 	default:
-		s.answer(ctx, problem{kindNotReady, missing[len("; "):]})
+		s.answer(ctx, problem{kind: kindNotReady, detail: missing[len("; "):]})
 	}
 }
 

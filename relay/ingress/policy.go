@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"edgerelay/relay/catalogue"
 	"edgerelay/relay/event"
 )
 
@@ -14,8 +15,16 @@ type Policy struct {
 	Tokens  []Token  // none = everybody may send
 	Tenants []string // the configured ones: with exactly one, events need not name it
 
-	// EventTypes is what strict_event_types allows; none = every type.
-	EventTypes []string
+	// EventTypes are the types that something is asked of: with Strict all that there are, else those with a Schema.
+	EventTypes []EventType
+	Strict     bool // every other type is refused
+}
+
+// EventType is a type of events.
+type EventType struct {
+	Name   string
+	Tenant string            // whose; "" = every tenant's
+	Schema *catalogue.Schema // what the data must fit; nil = it is not checked
 }
 
 // Token is one producer's credential.
@@ -48,10 +57,13 @@ type policy struct {
 	// producers are found by the SHA-256 of their token. Whoever measures how long a look-up takes learns something about hashes, and
 	// from a hash there is no way back to a token.
 	producers map[[sha256.Size]byte]*producer
-	open      *producer           // for requests without a token; nil = there must be one
-	tenant    []byte              // of events that name none; nil = they must
-	types     map[string]struct{} // nil = every type
+	open      *producer                     // for requests without a token; nil = there must be one
+	tenant    []byte                        // of events that name none; nil = they must
+	types     map[typeKey]*catalogue.Schema // nil = nothing is asked
+	strict    bool
 }
+
+type typeKey struct{ tenant, name string }
 
 func (p Policy) compile() (*policy, error) {
 	c := &policy{producers: make(map[[sha256.Size]byte]*producer, len(p.Tokens))}
@@ -76,12 +88,12 @@ func (p Policy) compile() (*policy, error) {
 		}
 		c.producers[key] = &producer{[]byte(t.Tenant), []byte(t.Program)}
 	}
-	if len(p.EventTypes) == 0 {
-		return c, nil
+	c.strict = p.Strict
+	if len(p.EventTypes) > 0 {
+		c.types = make(map[typeKey]*catalogue.Schema, len(p.EventTypes))
 	}
-	c.types = make(map[string]struct{}, len(p.EventTypes))
 	for _, t := range p.EventTypes {
-		c.types[t] = struct{}{}
+		c.types[typeKey{t.Tenant, t.Name}] = t.Schema
 	}
 	return c, nil
 }
@@ -103,13 +115,13 @@ func (p *policy) place(who *producer, f *event.Fields) (tenant, program []byte, 
 	tenant, program = f.Tenant, f.Program
 	if len(who.tenant) > 0 {
 		if tenant != nil && !bytes.Equal(tenant, who.tenant) {
-			return nil, nil, problem{kindForbidden, fmt.Sprintf("the event says tenant %q, the token belongs to another one", tenant)}
+			return nil, nil, problem{kind: kindForbidden, detail: fmt.Sprintf("the event says tenant %q, the token belongs to another one", tenant)}
 		}
 		tenant = who.tenant
 	}
 	if len(who.program) > 0 {
 		if program != nil && !bytes.Equal(program, who.program) {
-			return nil, nil, problem{kindForbidden, fmt.Sprintf("the event says program %q, the token belongs to another one", program)}
+			return nil, nil, problem{kind: kindForbidden, detail: fmt.Sprintf("the event says program %q, the token belongs to another one", program)}
 		}
 		program = who.program
 	}
@@ -117,16 +129,28 @@ func (p *policy) place(who *producer, f *event.Fields) (tenant, program []byte, 
 		tenant = p.tenant
 	}
 	if tenant == nil {
-		return nil, nil, problem{kindTenantRequired, `there are several tenants: add the member "tenant"`}
+		return nil, nil, problem{kind: kindTenantRequired, detail: `there are several tenants: add the member "tenant"`}
 	}
 	return tenant, program, problem{}
 }
 
-// allows reports whether events of this type are taken.
-func (p *policy) allows(typ []byte) bool {
-	if p.types == nil {
-		return true
+// fits decides whether the event's type, and its data, are taken.
+func (p *policy) fits(tenant []byte, f *event.Fields) problem {
+	if p.types == nil && !p.strict {
+		return problem{}
 	}
-	_, ok := p.types[string(typ)]
-	return ok
+	schema, known := p.types[typeKey{"", string(f.Type)}]
+	if !known {
+		schema, known = p.types[typeKey{string(tenant), string(f.Type)}]
+	}
+	if !known && p.strict {
+		return problem{kind: kindUnknownType, detail: fmt.Sprintf("event type %q is not configured, and strict_event_types is on", f.Type)}
+	}
+	if schema == nil {
+		return problem{}
+	}
+	if wrong := schema.Check(f.Data); wrong != nil {
+		return problem{kind: kindSchema, detail: fmt.Sprintf("the data of event type %q does not fit its schema: %s", f.Type, wrong[0]), violations: wrong}
+	}
+	return problem{}
 }

@@ -1,11 +1,13 @@
 package ingress
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
 
+	"edgerelay/relay/catalogue"
 	"edgerelay/relay/webhooks"
 )
 
@@ -100,7 +102,7 @@ func TestTenantsOfOpenServer(t *testing.T) {
 }
 
 func TestStrictEventTypes(t *testing.T) {
-	h := start(t, func(o *Options) { o.Policy.EventTypes = []string{"order.paid"} })
+	h := start(t, func(o *Options) { o.Policy.Strict, o.Policy.EventTypes = true, []EventType{{Name: "order.paid"}} })
 	if r := h.post(`{"type":"order.paid"}`); r.StatusCode != 202 {
 		t.Errorf("known type: status %d", r.StatusCode)
 	}
@@ -108,11 +110,56 @@ func TestStrictEventTypes(t *testing.T) {
 	if r.StatusCode != 422 || r.problemType(t) != "unknown-event-type" || !strings.Contains(r.body, "order.payed") {
 		t.Errorf("unknown type: status %d, %s", r.StatusCode, r.body)
 	}
-	if err := h.SetPolicy(Policy{EventTypes: []string{}}); err != nil { // strict, but nothing is configured
+	if err := h.SetPolicy(Policy{EventTypes: []EventType{{Name: "order.paid"}}}); err != nil { // not strict any more
 		t.Fatal(err)
 	}
 	if r := h.post(`{"type":"order.payed"}`); r.StatusCode != 202 {
 		t.Errorf("after a new policy: status %d", r.StatusCode)
+	}
+}
+
+func TestSchemasOfEventTypes(t *testing.T) {
+	schema, err := catalogue.Compile([]byte(`{"type":"object","required":["points"],"properties":{"points":{"type":"integer","minimum":1}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := start(t, func(o *Options) {
+		o.Policy.Tenants = []string{"acme", "other"}
+		o.Policy.EventTypes = []EventType{{Name: "earned", Schema: schema}, {Name: "own", Tenant: "acme", Schema: schema}}
+	})
+	for body, want := range map[string]int{
+		`{"tenant":"acme","type":"earned","data":{"points":1}}`:            202,
+		`{"tenant":"acme","type":"earned","data":{"points":0}}`:            422,
+		`{"tenant":"acme","type":"earned"}`:                                422,
+		`{"tenant":"acme","type":"other","data":{"points":0}}`:             202,
+		`{"tenant":"acme","type":"own","data":{}}`:                         422,
+		`{"tenant":"other","type":"own","data":{}}`:                        202, // of another tenant, who has no such type
+		`{"tenant":"other","type":"earned","data":{}}`:                     422,
+		`{"tenant":"acme","type":"earned","data":{"points":1,"points":2}}`: 422,
+	} {
+		r := h.post(body)
+		if r.StatusCode != want {
+			t.Errorf("%s: status %d: %s", body, r.StatusCode, r.body)
+		}
+		if want != 422 {
+			continue
+		}
+		var p struct {
+			Type   string
+			Errors []catalogue.Violation
+		}
+		if err := json.Unmarshal([]byte(r.body), &p); err != nil || p.Type != "urn:edgerelay:problem:schema" || len(p.Errors) == 0 || p.Errors[0].Instance == "" {
+			t.Errorf("%s: %v %s", body, err, r.body)
+		}
+	}
+	r := h.post(`{"tenant":"acme","type":"earned","data":{"points":0}}`)
+	for _, want := range []string{`"schema":"#/properties/points/minimum"`, `"instance":"/data/points"`, `does not fit its schema`} {
+		if !strings.Contains(r.body, want) {
+			t.Errorf("no %s in %s", want, r.body)
+		}
+	}
+	if n := h.count("/v1/events", "422"); n < 4 {
+		t.Errorf("%v refusals are counted", n)
 	}
 }
 

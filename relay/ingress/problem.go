@@ -8,6 +8,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"edgerelay/relay/catalogue"
 	"edgerelay/relay/metrics"
 )
 
@@ -39,6 +40,7 @@ var (
 	kindEncoding       = &kind{status: 415, name: "content-encoding", title: "Compressed requests are not accepted", header: "Accept-Encoding", value: "identity"}
 	kindMismatch       = &kind{status: 422, name: "id-mismatch", title: "This id was used within the last 24 hours for a different event"}
 	kindUnknownType    = &kind{status: 422, name: "unknown-event-type", title: "The event type is not configured"}
+	kindSchema         = &kind{status: 422, name: "schema", title: "The event does not fit the schema of its type"}
 	kindTenantRequired = &kind{status: 422, name: "tenant-required", title: "The event must name its tenant"}
 	kindHeaderTooLarge = &kind{status: 431, name: "header-too-large", title: "The request's header is too large", close: true}
 	kindInternal       = &kind{status: 500, name: "internal", title: "The relay failed to handle the request", close: true}
@@ -53,8 +55,9 @@ var (
 
 // problem is one error: its kind and, perhaps, what exactly was wrong. The zero value means that there is none.
 type problem struct {
-	kind   *kind
-	detail string
+	kind       *kind
+	detail     string
+	violations []catalogue.Violation // of a schema
 }
 
 // body is the answer's body, RFC 9457.
@@ -64,7 +67,9 @@ func (p problem) body() []byte {
 		Title  string `json:"title"`
 		Status int    `json:"status"`
 		Detail string `json:"detail,omitempty"`
-	}{"urn:edgerelay:problem:" + p.kind.name, p.kind.title, p.kind.status, p.detail})
+
+		Errors []catalogue.Violation `json:"errors,omitempty"`
+	}{"urn:edgerelay:problem:" + p.kind.name, p.kind.title, p.kind.status, p.detail, p.violations})
 	if err != nil {
 		panic("BUG: a struct of strings cannot be encoded: " + err.Error())
 	}

@@ -5,7 +5,7 @@
 // problem.go. The bytes of a request belong to fasthttp and are valid until the handler returns; the queue copies what it keeps.
 //
 // Serve runs in the caller's goroutine; fasthttp starts one more per connection, and a refused connection may keep one for a moment. Close
-// waits for all of them. The package may import event, webhooks, metrics, queue and payload, and it owns fasthttp on the receiving side.
+// waits for all of them. The package may import event, webhooks, metrics, queue, payload and catalogue, and it owns fasthttp on the receiving side.
 package ingress
 
 import (
