@@ -30,7 +30,7 @@ var house = map[string]room{
 		"relay/queue", "relay/queue/badgerq"}}, // the last two for `bench queue`, which measures the engine alone
 
 	"relay": {imports: []string{"config", "relay/admin", "relay/catalogue", "relay/deliver", "relay/event", "relay/history", "relay/ingress", "relay/metrics", "relay/payload",
-		"relay/queue", "relay/queue/badgerq", "relay/sign", "relay/webhooks", "plugins", "transform"}, tests: []string{"bench"}},
+		"relay/queue", "relay/queue/badgerq", "relay/sign", "relay/webhooks", "plugins", "plugins/kit", "transform"}, tests: []string{"bench"}},
 	"relay/ingress": {imports: []string{"relay/catalogue", "relay/event", "relay/metrics", "relay/payload", "relay/queue", "relay/webhooks"}, tests: []string{"relay/queue/badgerq"}},
 	"relay/deliver": {imports: []string{"relay/event", "relay/history", "relay/metrics", "relay/payload", "relay/queue", "relay/sign", "relay/webhooks", "transform"},
 		tests: []string{"bench", "plugins"}},
@@ -55,7 +55,7 @@ var house = map[string]room{
 	"relay/catalogue":              {},
 	"relay/metrics":                {tests: []string{"relay/queue", "transform"}},
 	"config":                       {},
-	"plugins":                      {tests: []string{"relay/event", "transform"}},
+	"plugins":                      {tests: []string{"relay/event", "transform", "plugins/kit"}},
 	"plugins/sdk":                  {},
 	"plugins/sdk/go":               {}, // compiled into plugins, not into the program
 	"transform":                    {imports: []string{"transform/meter"}, tests: []string{"transform/internal/wasmbuild", "transform/jspack"}},

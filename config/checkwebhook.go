@@ -30,7 +30,7 @@ func (c *Config) checkWebhook(path string, w *Webhook) {
 	}
 	c.checkWebhookTLS(path, w)
 	for i := range w.Transform {
-		c.checkTransform(fmt.Sprintf("%s.transform[%d]", path, i))
+		c.checkTransform(fmt.Sprintf("%s.transform[%d]", path, i), &w.Transform[i])
 	}
 	if len(w.Secret) > maxSecrets {
 		c.fault(path+".secret", "has %d secrets, at most %d are allowed: remove the oldest", len(w.Secret), maxSecrets)
@@ -39,17 +39,6 @@ func (c *Config) checkWebhook(path string, w *Webhook) {
 		c.fault(path+".payload.root", "belongs to type xml, but the type is %s: remove it", clip(w.Payload.Type))
 	} else if w.Payload.Root != "" && !xmlNameForm.MatchString(w.Payload.Root) {
 		c.fault(path+".payload.root", "%q is not the name of an XML element", clip(w.Payload.Root))
-	}
-}
-
-// checkTransform wants a file or a plugin. Which plugins there are is checked by whoever has them.
-func (c *Config) checkTransform(path string) {
-	wasm, plugin := c.index.has(path+".wasm"), c.index.has(path+".plugin")
-	switch {
-	case wasm && plugin:
-		c.fault(path+".plugin", "stands beside wasm: a transform is a file or a plugin; make two of them to use both")
-	case !wasm && !plugin && !c.report.below(path):
-		c.fault(path, "needs wasm, the file of a module, or plugin, the name of one that comes with the program")
 	}
 }
 

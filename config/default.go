@@ -37,9 +37,8 @@ func (w *Webhook) setDefaults() {
 	}
 }
 
-func (t *Transform) setDefaults() {
-	*t = Transform{Timeout: Duration(250 * time.Millisecond), Memory: 32 << 20, OnError: "retry"}
-}
+// setDefaults: the limits of a transform depend on its plugin.yaml, see relay.
+func (t *Transform) setDefaults() { *t = Transform{OnError: "retry"} }
 
 func (t *AdminToken) setDefaults() { *t = AdminToken{Role: "admin"} }
 

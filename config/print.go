@@ -32,7 +32,7 @@ func (c *Config) Print() ([]byte, error) {
 }
 
 var (
-	freeForm      = regexp.MustCompile(`^(webhooks\[\d+\]\.(headers|payload\.body|transform\[\d+\]\.config)|authorizations\[\d+\]\.params|event_types\[\d+\]\.(example|schema))\b`)
+	freeForm      = regexp.MustCompile(`^(webhooks\[\d+\]\.(headers|payload\.body|transform\[\d+\]\.(config|sample))|authorizations\[\d+\]\.params|event_types\[\d+\]\.(example|schema))\b`)
 	webhookURL    = regexp.MustCompile(`^(webhooks\[\d+\]\.url|authorizations\[\d+\]\.(endpoint|token_url))$`)
 	sensitiveName = regexp.MustCompile(`(?i)secret|token|passw|api.?key|private.?key|(^|[-_])key$|authorization|cookie|credential|signature`)
 	sensitiveArg  = regexp.MustCompile(`(?i)([?&][^=&]*(?:secret|token|passw|key|auth|credential|sig)[^=&]*=)[^&{#]+`)

@@ -24,16 +24,6 @@ type Webhook struct {
 	Status        string      `yaml:"status" jsonschema:"enum=draft,enum=active,enum=paused" jsonschema_description:"Only an active webhook gets events."`
 }
 
-// Transform is one WASM module of a webhook's chain: a file, or a plugin that comes with the program.
-type Transform struct {
-	Wasm    Path     `yaml:"wasm,omitempty" jsonschema_description:"The module's file."`
-	Plugin  string   `yaml:"plugin,omitempty" jsonschema_description:"Name of a plugin that comes with the program, instead of a file."`
-	Config  JSON     `yaml:"config,omitempty" jsonschema_description:"Handed to the module as JSON. A plugin's is checked against its schema."`
-	Timeout Duration `yaml:"timeout" min:"1ms" max:"1m" jsonschema_description:"How long the module may take for one event."`
-	Memory  Size     `yaml:"memory" min:"64KiB" max:"4GiB" jsonschema_description:"How much memory the module may use."`
-	OnError string   `yaml:"on_error" jsonschema:"enum=retry,enum=dead,enum=drop,enum=send_original" jsonschema_description:"What becomes of the delivery when the module fails. retry: it is tried again by the schedule, unless it would fail in the same way again, then it is dead."`
-}
-
 // Payload is the definition of the request body.
 type Payload struct {
 	Type string `yaml:"type" jsonschema:"enum=json,enum=xml,enum=plain,enum=form,enum=raw" jsonschema_description:"The format, which also decides the Content-Type."`

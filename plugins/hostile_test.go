@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"edgerelay/plugins"
+	"edgerelay/plugins/kit"
 	"edgerelay/transform"
 )
 
@@ -164,14 +165,19 @@ func TestConfigMistakes(t *testing.T) {
 	}
 }
 
-// TestLimits: an event of 64 KiB stays within what the manifest asks for.
+// TestLimits: an event of 1 MiB, the largest that a relay lets in by itself, stays within what the manifest asks for.
 func TestLimits(t *testing.T) {
 	host := newHost(t)
-	items := strings.Repeat(`{"sku":"A-1001-20","name":"Ein Ding für alle","price":129.50,"b":[true,null]},`, 800)
+	items := strings.Repeat(`{"sku":"A-1001-20","name":"Ein Ding für alle","price":129.50,"b":[true,null]},`, 13000)
 	event := newEnvelope(t, []byte(`{"type":"order.created","data":{"a":"ada@example.com","b":"x","items":[`+items+`{}]}}`))
 	for _, p := range plugins.List() {
-		pool := newPool(t, host, newModule(t, host, p.Name, p.Wasm), transform.PoolConfig{Config: []byte(configs[p.Name]),
-			Limits: transform.Limits{Fuel: p.Limits.Fuel, Memory: 16 << 20}})
+		m, ok := kit.Embedded(p.Name)
+		if !ok {
+			t.Fatalf("no plugin %s", p.Name)
+		}
+		c := m.PoolConfig()
+		c.Config, c.Limits.MaxInput = []byte(configs[p.Name]), len(event.text)
+		pool := newPool(t, host, newModule(t, host, p.Name, p.Wasm), c)
 		out := run(t, pool, event)
 		t.Logf("%-12s %9d of %d units of fuel, %v", p.Name, out.Fuel, p.Limits.Fuel, out.Duration)
 	}

@@ -37,7 +37,7 @@ type Plugin struct {
 	schema *jsonschema.Schema
 }
 
-// Limits is what a plugin wants for an event of 64 KiB; its tests keep to it.
+// Limits is what a plugin wants for an event of 1 MiB; its tests keep to it.
 type Limits struct {
 	Fuel    int64  `yaml:"fuel"`
 	Timeout string `yaml:"timeout"` // such as 100ms

@@ -1,19 +1,15 @@
 package relay
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"edgerelay/config"
-	"edgerelay/plugins"
 	"edgerelay/relay/catalogue"
 	"edgerelay/relay/deliver"
 	"edgerelay/relay/event"
@@ -65,12 +61,17 @@ func Check(ctx context.Context, c *config.Config) config.Problems {
 		return config.Problems{{Message: err.Error()}}
 	}
 	defer host.Close(ctx)
-	b := &builder{cfg: c, host: host, secret: func(_ event.WebhookID, _ string, spec sign.Spec) (string, error) { return spec.NewSecret(), nil }}
+	b := &builder{cfg: c, host: host, secret: generated}
 	out, problems := b.build(ctx)
 	if out != nil {
 		out.close(ctx)
 	}
 	return problems
+}
+
+// generated makes a secret that is thrown away again.
+func generated(_ event.WebhookID, _ string, spec sign.Spec) (string, error) {
+	return spec.NewSecret(), nil
 }
 
 func (b *builder) build(ctx context.Context) (*built, config.Problems) {
@@ -284,86 +285,4 @@ func (b *builder) signer(w *webhooks.Webhook, c *config.Webhook, path string) {
 	} else if err != nil {
 		b.problem(path+".secret", err)
 	}
-}
-
-// module loads and compiles one transform; nil after a mistake.
-func (b *builder) module(ctx context.Context, path string, c *config.Transform) *transform.Module {
-	if c.Plugin != "" {
-		return b.plugin(ctx, path, c)
-	}
-	wasm, err := os.ReadFile(string(c.Wasm))
-	if err != nil {
-		b.problem(path+".wasm", err)
-		return nil
-	}
-	m, err := b.host.Compile(ctx, filepath.Base(string(c.Wasm)), wasm)
-	if err != nil {
-		b.problem(path+".wasm", err)
-		return nil
-	}
-	return m
-}
-
-// plugin compiles one that comes with the program, and checks its configuration.
-func (b *builder) plugin(ctx context.Context, path string, c *config.Transform) *transform.Module {
-	p, ok := plugins.Get(c.Plugin)
-	if !ok {
-		b.problem(path+".plugin", fmt.Errorf("unknown plugin %q%s", c.Plugin, config.Suggest(c.Plugin, plugins.Names())))
-		return nil
-	}
-	var mistakes plugins.Mistakes
-	if err := p.Validate(c.Config); errors.As(err, &mistakes) {
-		for _, m := range mistakes {
-			at := path + ".config"
-			if m.Path != "" {
-				at += "." + m.Path
-			}
-			msg := m.Message
-			if m.Unknown != "" {
-				msg = fmt.Sprintf("unknown key %q%s", m.Unknown, config.Suggest(m.Unknown, m.Known))
-			}
-			b.problem(at, errors.New(msg))
-		}
-		return nil
-	}
-	m, err := b.host.Compile(ctx, p.Name, p.Wasm)
-	if err != nil {
-		b.problem(path+".plugin", err)
-		return nil
-	}
-	return m
-}
-
-// place is where a transform that does not start is wrong: a plugin, which is known to be good, in its configuration.
-func place(path string, c *config.Transform) string {
-	if c.Plugin != "" {
-		return path + ".config"
-	}
-	return path
-}
-
-// steps loads and compiles the webhook's transforms. A module that several webhooks use is compiled once.
-func (b *builder) steps(ctx context.Context, i int) (steps []deliver.Step) {
-	for j, c := range b.cfg.Webhooks[i].Transform {
-		path := fmt.Sprintf("webhooks[%d].transform[%d]", i, j)
-		m := b.module(ctx, path, &c)
-		if m == nil {
-			continue
-		}
-		b.out.modules = append(b.out.modules, m)
-		limits := transform.DefaultLimits()
-		limits.Timeout, limits.Memory = time.Duration(c.Timeout), uint32(min(int64(c.Memory), 1<<32-1))
-		p, err := b.host.NewPool(m, transform.PoolConfig{Config: bytes.Clone(c.Config), Limits: limits})
-		if err != nil {
-			b.problem(place(path, &c), err)
-			continue
-		}
-		b.out.pools = append(b.out.pools, p)
-		s := deliver.Step{Pool: p, OnError: deliver.OnError(c.OnError)}
-		if b.metrics != nil {
-			s.Metrics = b.metrics.Transform(m.Name())
-		}
-		steps = append(steps, s)
-	}
-	return steps
 }

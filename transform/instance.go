@@ -98,27 +98,28 @@ func (p *Pool) newInstance(ctx context.Context) (*instance, error) {
 		in.close()
 		return nil, err
 	}
-	if p.isolation == IsolationEvent {
+	if p.sample != nil && p.isolation != IsolationFresh {
 		if err := in.prime(ctx); err != nil {
 			in.close()
 			return nil, err
 		}
+	}
+	if p.isolation == IsolationEvent {
 		p.snapshot.CompareAndSwap(nil, in.save())
 	}
 	return in, nil
 }
 
 // prime runs the sample event: a language runtime has done its first work then, and no event after it has to. What the event leads to
-// does not matter, but it must not fail.
+// does not matter, as long as the guest is well afterwards.
 func (in *instance) prime(ctx context.Context) error {
-	if in.pool.sample == nil {
+	var out Result
+	meta := in.pool.sampleMeta
+	err := in.run(ctx, &meta, in.pool.sample, &out, time.Now())
+	if err == nil || err.Kind == KindFailed && !in.spent {
 		return nil
 	}
-	var out Result
-	if err := in.run(ctx, &Meta{}, in.pool.sample, &out, time.Now()); err != nil {
-		return &Error{Kind: KindInit, Module: in.pool.module.name, Msg: "sample event: " + err.Error(), Trace: err.Trace}
-	}
-	return nil
+	return &Error{Kind: KindInit, Module: in.pool.module.name, Msg: "sample event: " + err.Error(), Trace: err.Trace}
 }
 
 func (in *instance) close() {

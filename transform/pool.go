@@ -23,14 +23,17 @@ func (i Isolation) String() string { return [...]string{"event", "shared", "fres
 
 // PoolConfig of a pool; zero values are defaults.
 type PoolConfig struct {
-	Config          []byte // JSON, given to the guest as it is
-	Limits          Limits
-	Size            int // instances at most, and so runs at the same time; 0 = one per processor
-	Isolation       Isolation
-	Entry           string // the exported function that is given events; "" = the one of its ABI. Only Extism plug-ins have a choice
-	Output          Output // what the output of Extism plug-ins and WASI programs means
-	Sample          []byte // an event to run once before the first state is kept, for IsolationEvent: heaps are grown and tables are filled then
-	QuarantineAfter int    // failures in a row after which the module is not run any more; 0 = 20, below 0 = never
+	Config    []byte // JSON, given to the guest as it is
+	Limits    Limits
+	Size      int // instances at most, and so runs at the same time; 0 = one per processor
+	Isolation Isolation
+	Entry     string // the exported function that is given events; "" = the one of its ABI. Only Extism plug-ins have a choice
+	Output    Output // what the output of Extism plug-ins and WASI programs means
+	// Sample is an event that every instance runs before its first one, nil = none: heaps are grown then, tables are filled, and with
+	// IsolationEvent the state after it is the one that is kept. It may be refused by the guest, but must not trap. Not for IsolationFresh.
+	Sample          []byte
+	SampleMeta      Meta
+	QuarantineAfter int // failures in a row after which the module is not run any more; 0 = 20, below 0 = never
 }
 
 // Pool runs one module with one configuration.
@@ -41,6 +44,7 @@ type Pool struct {
 	entry      string
 	output     Output
 	sample     []byte
+	sampleMeta Meta
 	limits     Limits
 	isolation  Isolation
 	quarantine int64
@@ -65,7 +69,7 @@ func (h *Host) NewPool(m *Module, cfg PoolConfig) (*Pool, error) {
 	if cfg.QuarantineAfter == 0 {
 		cfg.QuarantineAfter = 20
 	}
-	p := &Pool{module: m, config: cfg.Config, sample: cfg.Sample, entry: cfg.Entry, output: cfg.Output, limits: cfg.Limits.withDefaults(), isolation: cfg.Isolation,
+	p := &Pool{module: m, config: cfg.Config, sample: cfg.Sample, sampleMeta: cfg.SampleMeta, entry: cfg.Entry, output: cfg.Output, limits: cfg.Limits.withDefaults(), isolation: cfg.Isolation,
 		quarantine: int64(cfg.QuarantineAfter), slots: make(chan struct{}, cfg.Size), closing: make(chan struct{}), drained: make(chan struct{})}
 	refused := func(format string, args ...any) error {
 		return &Error{Kind: KindRefused, Module: m.name, Msg: fmt.Sprintf(format, args...)}

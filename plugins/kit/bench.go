@@ -141,7 +141,7 @@ func (b *bencher) instantiate(wasm []byte) (micros float64, err error) {
 	var took []time.Duration
 	for range 20 {
 		start := time.Now()
-		r, err := b.host.newRunner(b.ctx, &b.p.Manifest, wasm, b.o.Config, 1)
+		r, err := b.host.newRunner(b.ctx, b.p, wasm, b.o.Config, 1)
 		if err != nil {
 			return 0, err
 		}
@@ -155,7 +155,7 @@ func (b *bencher) instantiate(wasm []byte) (micros float64, err error) {
 // events runs every event once with every module: fuel needs no repetition.
 func (b *bencher) events(wasm []byte) error {
 	outcomes := func(wasm []byte) (all []*Outcome, err error) {
-		r, err := b.host.newRunner(b.ctx, &b.p.Manifest, wasm, b.o.Config, 1)
+		r, err := b.host.newRunner(b.ctx, b.p, wasm, b.o.Config, 1)
 		if err != nil {
 			return nil, err
 		}
@@ -194,9 +194,9 @@ const maxSamples = 1 << 18
 
 // row runs all events round and round.
 func (b *bencher) row(name string, wasm []byte, isolation string, workers int) error {
-	m := b.p.Manifest
-	m.Isolation = isolation
-	r, err := b.host.newRunner(b.ctx, &m, wasm, b.o.Config, workers)
+	p := *b.p
+	p.Isolation = isolation
+	r, err := b.host.newRunner(b.ctx, &p, wasm, b.o.Config, workers)
 	if err != nil {
 		return err
 	}

@@ -268,7 +268,7 @@ func TestLimitsPage(t *testing.T) {
 	text, l := page(t, "limits.md"), transform.DefaultLimits()
 	for _, want := range []string{
 		"| fuel: work, about one unit for each instruction | 200,000,000 ", "| time | 250ms |", "| linear memory | 32 MiB |", "| tables | 10,000 entries |",
-		"| input | 1 MiB |", "| output | 1 MiB |", "64 of each, 16 KiB together", "| log | 64 KiB ", "| module | 16 MiB |",
+		"| input | what `ingress.max_body` lets in, at least 1 MiB |", "64 of each, 16 KiB together", "| log | 64 KiB ", "| module | 16 MiB |",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page does not say %q", want)

@@ -27,6 +27,8 @@ type Manifest struct {
 	Output      string `yaml:"output" jsonschema:"enum=body,enum=request" json:"output,omitempty"` // what is written means, for extism and wasi
 	Isolation   string `yaml:"isolation" jsonschema:"enum=event,enum=shared,enum=fresh" json:"isolation"`
 	Limits      Limits `yaml:"limits" json:"limits"`
+	// Sample names the sample event that is run once before the module's state is kept; absent = none.
+	Sample string `yaml:"sample" json:"sample,omitempty"`
 	// Config is the JSON Schema of the plugin's configuration; absent = it takes none.
 	Config config.JSON `yaml:"config" json:"config,omitempty"`
 	// Capabilities are what the plugin may do besides writing a body; see Capabilities.
@@ -98,14 +100,22 @@ func decodeManifest(name string, text []byte) (*Manifest, error) {
 	return m, nil
 }
 
-// poolConfig is how the plugin wants to be run.
-func (m *Manifest) poolConfig() transform.PoolConfig {
-	c := transform.PoolConfig{QuarantineAfter: -1, Limits: transform.DefaultLimits()}
-	for _, i := range []transform.Isolation{transform.IsolationEvent, transform.IsolationShared, transform.IsolationFresh} {
-		if i.String() == m.Isolation {
-			c.Isolation = i
+// Isolated is how the plugin's events are kept apart.
+func (m *Manifest) Isolated() transform.Isolation { return ParseIsolation(m.Isolation) }
+
+// ParseIsolation knows the names of a manifest and of a configuration; "" is event.
+func ParseIsolation(name string) transform.Isolation {
+	for _, i := range []transform.Isolation{transform.IsolationShared, transform.IsolationFresh} {
+		if i.String() == name {
+			return i
 		}
 	}
+	return transform.IsolationEvent
+}
+
+// poolConfig is how the plugin wants to be run.
+func (m *Manifest) poolConfig() transform.PoolConfig {
+	c := transform.PoolConfig{QuarantineAfter: -1, Limits: transform.DefaultLimits(), Isolation: m.Isolated()}
 	c.Entry = m.Entry
 	c.Output, _ = transform.ParseOutput(m.Output) // one of the two, or none
 	override(&c.Limits.Fuel, int64(m.Limits.Fuel))

@@ -24,7 +24,7 @@ type Package struct {
 	Cases  []Case
 
 	files fs.FS  // nil for one that comes with the program
-	wasm  []byte // of one that comes with the program
+	wasm  []byte // of one that comes with the program, or was opened to be run
 }
 
 // maxFile bounds what is read of any file but the module.
@@ -106,6 +106,10 @@ func (p *Package) loadEvents(name string) error {
 		e.Name = strings.TrimSuffix(path.Base(file), ".json")
 		p.Events = append(p.Events, e)
 	}
+	if p.Sample != "" && p.sample() == nil {
+		_, err := p.Event(p.Sample)
+		return fmt.Errorf("%s: sample: %w", path.Join(name, ManifestFile), err)
+	}
 	return nil
 }
 
@@ -123,7 +127,7 @@ func (p *Package) Event(name string) (Event, error) {
 
 // Wasm reads the module.
 func (p *Package) Wasm() ([]byte, error) {
-	if p.files == nil {
+	if p.wasm != nil {
 		return p.wasm, nil
 	}
 	f, err := p.files.Open(p.Module)

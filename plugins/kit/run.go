@@ -50,31 +50,31 @@ func (h *Host) NewRunner(ctx context.Context, p *Package, config []byte) (*Runne
 	if err != nil {
 		return nil, err
 	}
-	return h.newRunner(ctx, &p.Manifest, wasm, config, 1)
+	return h.newRunner(ctx, p, wasm, config, 1)
 }
 
 // NewModuleRunner makes a runner of a module that has no manifest.
 func (h *Host) NewModuleRunner(ctx context.Context, name string, wasm, config []byte) (*Runner, error) {
-	r, err := h.newRunner(ctx, &Manifest{Name: name}, wasm, config, 1)
+	r, err := h.newRunner(ctx, &Package{Manifest: Manifest{Name: name}}, wasm, config, 1)
 	if r != nil {
 		r.limits = nil
 	}
 	return r, err
 }
 
-func (h *Host) newRunner(ctx context.Context, m *Manifest, wasm, config []byte, size int) (*Runner, error) {
-	module, err := h.Compile(ctx, m.Name, wasm)
+func (h *Host) newRunner(ctx context.Context, p *Package, wasm, config []byte, size int) (*Runner, error) {
+	module, err := h.Compile(ctx, p.Name, wasm)
 	if err != nil {
 		return nil, err
 	}
-	c := m.poolConfig()
+	c := p.PoolConfig()
 	c.Config, c.Size = config, size
 	pool, err := h.NewPool(module, c)
 	if err != nil {
 		module.Close(ctx)
 		return nil, err
 	}
-	return &Runner{module: module, pool: pool, limits: m}, nil
+	return &Runner{module: module, pool: pool, limits: &p.Manifest}, nil
 }
 
 // Close frees the runner's instances.

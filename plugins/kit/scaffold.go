@@ -36,6 +36,7 @@ type scaffold struct {
 	Source, Memory, ABI                    string
 	Install                                string // what npm install is for; "" = nothing
 	Fuel                                   int
+	Sample                                 string // "" = not primed
 }
 
 var outputs = map[string]scaffold{
@@ -60,10 +61,11 @@ type language struct {
 	install string
 	fuel    int
 	memory  string
+	sample  string // the sample event that brings the language's runtime up
 }
 
 var languages = map[string]language{
-	"go": {files: []file{{"main.go", "main.go.tmpl"}, {"go.mod", "go.mod.tmpl"}}, source: "main.go", abi: abiNative, fuel: 50_000_000, memory: "32MiB", sdkDir: "go",
+	"go": {files: []file{{"main.go", "main.go.tmpl"}, {"go.mod", "go.mod.tmpl"}}, source: "main.go", abi: abiNative, fuel: 50_000_000, memory: "32MiB", sample: "order", sdkDir: "go",
 		sdk: []file{{"edgerelay/edgerelay.go", "edgerelay.go"}, {"edgerelay/host_wasip1.go", "host_wasip1.go"}, {"edgerelay/host_other.go", "host_other.go"}}},
 	"c": {files: []file{{"plugin.c", "plugin.c.tmpl"}}, source: "plugin.c", abi: abiNative, fuel: 5_000_000, memory: "4MiB", sdkDir: "c",
 		sdk: []file{{"edgerelay.h", "edgerelay.h"}, {"edgerelay_json.h", "edgerelay_json.h"}}},
@@ -106,7 +108,7 @@ func New(dir, language, output string) ([]string, error) {
 	}
 	l := languages[language]
 	s.Name, s.Language, s.For, s.Source, s.Fuel, s.Memory = filepath.Base(abs), language, output, l.source, l.fuel, l.memory
-	s.ABI, s.Install = l.abi, l.install
+	s.ABI, s.Install, s.Sample = l.abi, l.install, l.sample
 	if !ValidName(s.Name) {
 		return nil, fmt.Errorf("%q is not a plugin's name: small letters, digits and -, beginning with a letter", s.Name)
 	}
