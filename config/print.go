@@ -55,7 +55,7 @@ func (c *Config) redact(path, key string, n *yaml.Node) {
 	default:
 		if p, exact, _ := c.index.nearest(path); webhookURL.MatchString(path) {
 			n.Value = redactURL(n.Value, exact && p.expanded)
-		} else if freeForm.MatchString(path) && (exact && p.expanded || sensitiveName.MatchString(key) && !strings.Contains(n.Value, "{{")) {
+		} else if c.hides(path, key, n.Value) {
 			n.SetString(redacted)
 		}
 		n.Value = dollars.Replace(n.Value)

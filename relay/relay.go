@@ -68,6 +68,7 @@ type Relay struct {
 	ingress  *ingress.Server
 	admin    *admin.Server
 	table    atomic.Pointer[webhooks.Table]
+	trials   trials
 
 	mu         sync.Mutex // one reload at a time; guards what follows
 	cfg        *config.Config
@@ -89,7 +90,7 @@ type stop struct {
 // New opens the data directory, compiles everything and binds the listeners. After an error nothing is left open.
 // A mistake in the configuration is a config.Problems.
 func New(ctx context.Context, o Options) (*Relay, error) {
-	r := &Relay{log: o.Log, version: o.Version, started: time.Now(), metrics: metrics.New(), cfg: o.Config, disabled: map[event.WebhookID]string{}}
+	r := &Relay{log: o.Log, version: o.Version, started: time.Now(), metrics: metrics.New(), cfg: o.Config, disabled: map[event.WebhookID]string{}, trials: newTrials()}
 	if err := r.open(ctx); err != nil {
 		stopCtx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()

@@ -10,8 +10,8 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"edgerelay/relay/event"
+	"edgerelay/relay/history"
 	"edgerelay/relay/queue"
-	"edgerelay/relay/webhooks"
 	"edgerelay/transform"
 )
 
@@ -24,6 +24,8 @@ type Trial struct {
 	Response *Answer   // of a test; nil = none came
 	Compose  time.Duration
 	Send     time.Duration // of a test
+	Times    history.Timings
+	Remote   string // the address that a test was sent to
 }
 
 // StepRun is what one transform did.
@@ -83,7 +85,7 @@ func (d *Deliverer) Preview(ctx context.Context, t *Target, e *event.Event, now 
 	if a := t.Webhook.Authorization; a != nil && a.OAuth2 != nil {
 		w.request.Header.Set(fasthttp.HeaderAuthorization, "Bearer "+Redacted)
 	}
-	tr.Request = w.message(t.Webhook)
+	tr.Request = w.message(t)
 	return tr
 }
 
@@ -111,11 +113,14 @@ func (d *Deliverer) Test(ctx context.Context, t *Target, e *event.Event, now tim
 		return tr
 	}
 	w.request.Header.Set(TestHeader, "true")
-	tr.Request = w.message(t.Webhook)
+	tr.Request = w.message(t)
 	begin := time.Now()
 	tr.Outcome = w.sendAuthorized(c)
 	tr.Send = time.Since(begin)
-	tr.Response = w.answer()
+	tr.Response, tr.Times = w.answer(t), w.times
+	if addr := w.response.RemoteAddr(); addr != nil && tr.Response != nil {
+		tr.Remote = addr.String()
+	}
 	return tr
 }
 
@@ -155,63 +160,44 @@ func (t *Trial) note(s *Step, r *transform.Result, err error) {
 	t.Steps = append(t.Steps, n)
 }
 
-// message copies the request as it goes over the wire, without its credentials.
-func (w *worker) message(wh *webhooks.Webhook) *Message {
+// message copies the request as it goes over the wire, without its credentials. The signature is no credential: whoever has the request has it.
+func (w *worker) message(t *Target) *Message {
 	uri := w.request.URI()
 	uri.DisablePathNormalizing = true // as the client does
-	m := &Message{Method: string(w.request.Header.Method()), URL: string(uri.FullURI()), Body: bytes.Clone(w.request.Body())}
+	m := &Message{Method: string(w.request.Header.Method()), Body: bytes.Clone(w.request.Body())}
+	m.URL = string(w.redactURL(uri.Scheme(), uri.Host(), uri.RequestURI(), t.Webhook.TLS))
 	m.Headers = append(m.Headers, Field{Name: fasthttp.HeaderHost, Value: string(uri.Host())})
 	for name, value := range w.request.Header.All() {
-		f := Field{Name: string(name), Value: string(value)}
-		if strings.EqualFold(f.Name, fasthttp.HeaderHost) {
+		if strings.EqualFold(string(name), fasthttp.HeaderHost) {
 			continue
 		}
-		if secretHeader(wh.Authorization, f.Name) {
-			f.Value, f.Secret = Redacted, true
+		if !w.isSignature(string(name)) {
+			value = w.visible(t, name, value)
 		}
-		m.Headers = append(m.Headers, f)
+		m.Headers = append(m.Headers, Field{string(name), string(value), string(value) == Redacted})
 	}
 	return m
 }
 
-// secretHeader says whether a holds the header's value back.
-func secretHeader(a *webhooks.Authorization, name string) bool {
-	if strings.EqualFold(name, fasthttp.HeaderAuthorization) || strings.EqualFold(name, fasthttp.HeaderCookie) {
-		return a == nil || !publicHeader(a, name)
-	}
-	if a == nil {
-		return false
-	}
-	for _, h := range a.Headers {
-		if strings.EqualFold(h.Name, name) {
-			return h.Secret
-		}
-	}
-	return false
-}
-
-func publicHeader(a *webhooks.Authorization, name string) bool {
-	for _, h := range a.Headers {
-		if strings.EqualFold(h.Name, name) {
-			return !h.Secret
+func (w *worker) isSignature(name string) bool {
+	for i := range w.headers {
+		if strings.EqualFold(w.headers[i].Name, name) {
+			return true
 		}
 	}
 	return false
 }
 
 // answer copies what the receiver answered, nil if nothing usable came.
-func (w *worker) answer() *Answer {
+func (w *worker) answer(t *Target) *Answer {
 	if w.trial.Outcome.Status == 0 {
 		return nil
 	}
 	body := w.response.Body()
 	a := &Answer{Status: w.response.StatusCode(), Body: bytes.Clone(body), Truncated: len(body) >= maxResponse}
 	for name, value := range w.response.Header.All() {
-		f := Field{Name: string(name), Value: string(value)}
-		if strings.EqualFold(f.Name, fasthttp.HeaderSetCookie) {
-			f.Value, f.Secret = Redacted, true
-		}
-		a.Headers = append(a.Headers, f)
+		value = w.visible(t, name, value)
+		a.Headers = append(a.Headers, Field{string(name), string(value), string(value) == Redacted})
 	}
 	return a
 }

@@ -53,3 +53,6 @@ func affixes(p string) (prefix, suffix string, inner bool) {
 	prefix, suffix = p[:first], p[last+1:]
 	return prefix, suffix, strings.Trim(p[first:last+1], "*") != "" || prefix != "" && suffix != ""
 }
+
+// MatchPattern says whether a pattern takes in an event type. The Table has an index for it; this is for one pattern at a time.
+func MatchPattern(p, typ string) bool { return glob(p).matches([]byte(typ)) }
