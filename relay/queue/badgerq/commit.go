@@ -19,13 +19,29 @@ func (q *Queue) commitLoop() {
 	for stopping := false; !stopping; {
 		select {
 		case <-q.notify:
-			runtime.Gosched() // let the producers that are ready to run join this group
+			q.gather()
 		case <-q.stop:
 			stopping = true // nothing new is let in from now on
 		}
 		for took, more := q.commitNext(); took && (more || stopping || len(q.notify) > 0); {
+			q.gather()
 			took, more = q.commitNext()
 		}
+	}
+}
+
+// gather lets producers that are ready to run join the group, for as long as it grows, but not for long. It costs no time in which there would
+// not be something else to do.
+func (q *Queue) gather() {
+	for before, round := -1, 0; round < 4; round++ {
+		q.in.Lock()
+		n := len(q.cur.events)
+		q.in.Unlock()
+		if n == before {
+			return
+		}
+		before = n
+		runtime.Gosched()
 	}
 }
 
