@@ -105,7 +105,6 @@ func New(opt Options) *Deliverer {
 		opt.Gone = func(*webhooks.Webhook) {}
 	}
 	g := newGuard(opt.Allow)
-	g.timed = opt.History != nil
 	return &Deliverer{opt: opt, guard: g, lanes: map[event.WebhookID]*lane{}, tokens: map[*webhooks.Authorization]*tokens{}}
 }
 

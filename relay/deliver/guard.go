@@ -14,7 +14,6 @@ import (
 // loopback, link-local and other special networks are refused unless they were allowed.
 type guard struct {
 	dialer *net.Dialer
-	timed  bool // connections say when what happened on them
 }
 
 // dialTimeout bounds name resolution and connecting.
@@ -43,10 +42,7 @@ func (g *guard) dial(addr string, timeout time.Duration) (net.Conn, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	if g.timed {
-		return g.dialTimed(ctx, addr)
-	}
-	return g.dialer.DialContext(ctx, "tcp", addr)
+	return g.dialTimed(ctx, addr)
 }
 
 // refused says whether err is the guard's own.

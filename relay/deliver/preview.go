@@ -117,7 +117,7 @@ func (d *Deliverer) Test(ctx context.Context, t *Target, e *event.Event, now tim
 	begin := time.Now()
 	tr.Outcome = w.sendAuthorized(c)
 	tr.Send = time.Since(begin)
-	tr.Response, tr.Times = w.answer(t), w.times
+	tr.Response, tr.Times = w.answer(t), w.exchange.Times
 	if addr := w.response.RemoteAddr(); addr != nil && tr.Response != nil {
 		tr.Remote = addr.String()
 	}
@@ -194,7 +194,7 @@ func (w *worker) answer(t *Target) *Answer {
 		return nil
 	}
 	body := w.response.Body()
-	a := &Answer{Status: w.response.StatusCode(), Body: bytes.Clone(body), Truncated: len(body) >= maxResponse}
+	a := &Answer{Status: w.response.StatusCode(), Body: bytes.Clone(body), Truncated: w.exchange.Truncated}
 	for name, value := range w.response.Header.All() {
 		value = w.visible(t, name, value)
 		a.Headers = append(a.Headers, Field{string(name), string(value), string(value) == Redacted})

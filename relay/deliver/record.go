@@ -52,7 +52,7 @@ func (w *worker) record(del *queue.Delivery, t *Target, start time.Time, o Outco
 func (w *worker) recordExchange(a *history.Attempt, t *Target, most int) {
 	isTLS := t.Webhook.TLS
 	total := a.Timings.Total
-	a.Timings = w.times
+	a.Timings = w.exchange.Times
 	a.Timings.Total = total
 	req := &w.request
 	uri := req.URI()

@@ -38,11 +38,10 @@ func newClient(w *webhooks.Webhook, g *guard) *client {
 	c := &client{timeout: w.Timeout, http: &fasthttp.HostClient{
 		Addr: w.Host, IsTLS: w.TLS, TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12},
 		DialTimeout: g.dial,
-		MaxConns:    w.Concurrency + 1, MaxConnDuration: maxConnLife, MaxIdleConnDuration: maxIdleConn,
-		ReadBufferSize: readBuffer, ReadTimeout: w.Timeout, WriteTimeout: w.Timeout, MaxResponseBodySize: maxResponse,
-		// One attempt is one request: nothing is sent again behind our back.
+		MaxConns:    w.Concurrency + 1, MaxIdleConnDuration: maxIdleConn,
+		ReadBufferSize: readBuffer, WriteTimeout: w.Timeout, // the latter is that of the TLS handshake; do sets all others
+		// Nothing is sent behind our back: the client's own Do, which resends and follows defaults, is never called.
 		MaxIdemponentCallAttempts: 1, RetryIfErr: func(*fasthttp.Request, int, error) (bool, bool) { return false, false },
-		DisablePathNormalizing: true, DisableHeaderNamesNormalizing: true, NoDefaultUserAgentHeader: true, SecureErrorLogMessage: true,
 	}}
 	_, c.static = w.URL.Constant()
 	c.static = c.static && w.Method != fasthttp.MethodGet
@@ -58,11 +57,12 @@ func (c *client) close() { c.http.CloseIdleConnections() }
 
 // send makes the request and says what came of it.
 func (w *worker) send(c *client) Outcome {
-	err := c.http.DoDeadline(&w.request, &w.response, time.Now().Add(c.timeout))
-	if w.sent = true; w.d.opt.History != nil {
-		w.times = timings(&w.response, c.http.IsTLS)
+	w.sent = true
+	err := c.do(&w.exchange, &w.request, &w.response, time.Now().Add(c.timeout))
+	if w.exchange.Resent {
+		w.d.opt.Metrics.DeliveryResends.Inc()
 	}
-	if err != nil && !(errors.Is(err, fasthttp.ErrBodyTooLarge) && w.response.StatusCode() != 0) {
+	if err != nil {
 		return classify(err)
 	}
 	status := w.response.StatusCode()
@@ -85,7 +85,6 @@ func classify(err error) Outcome {
 	var record tls.RecordHeaderError
 	var alert tls.AlertError
 	var unknown x509.UnknownAuthorityError
-	var timeout interface{ Timeout() bool }
 	switch {
 	case errors.As(err, &files):
 		return Outcome{Reason: queue.ReasonTLS, Detail: files.Error(), Ours: true}
@@ -98,7 +97,7 @@ func classify(err error) Outcome {
 		return Outcome{Reason: queue.ReasonDNS, Detail: "the receiver's name does not resolve: " + dns.Err}
 	case errors.As(err, &verify), errors.As(err, &record), errors.As(err, &alert), errors.As(err, &unknown):
 		return Outcome{Reason: queue.ReasonTLS, Detail: "TLS: " + rootCause(err)}
-	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, os.ErrDeadlineExceeded):
+	case timedOut(err), errors.Is(err, os.ErrDeadlineExceeded):
 		return Outcome{Reason: queue.ReasonTimeout, Detail: "no complete answer in time"}
 	case errors.As(err, &op) && op.Op == "dial":
 		return Outcome{Reason: queue.ReasonConnect, Detail: "cannot connect: " + rootCause(err)}

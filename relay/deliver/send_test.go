@@ -173,12 +173,47 @@ func TestStrangeReceivers(t *testing.T) {
 			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
 			c.Close()
 		}, Retry, queue.ReasonReset},
+		{"closes in the head", func(c net.Conn, _ *bufio.Reader) { io.WriteString(c, "HTTP/1.1 200 OK\r\nX-A"); c.Close() }, Retry, queue.ReasonReset},
+		{"closes in a chunk", func(c net.Conn, _ *bufio.Reader) {
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\nabc")
+			c.Close()
+		}, Retry, queue.ReasonReset},
+		{"closes between chunks", func(c net.Conn, _ *bufio.Reader) {
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+			c.Close()
+		}, Retry, queue.ReasonReset},
+		{"closes after the last chunk", func(c net.Conn, _ *bufio.Reader) {
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n")
+			c.Close()
+		}, Retry, queue.ReasonReset},
+		{"chunks and trailers", say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n"), Ack, queue.ReasonNone},
+		{"a body until the end", func(c net.Conn, _ *bufio.Reader) { io.WriteString(c, "HTTP/1.0 200 OK\r\n\r\nabc"); c.Close() }, Ack, queue.ReasonNone},
+		{"a chunk of no length", say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), Retry, queue.ReasonProtocol},
+		{"a negative length", say("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"), Retry, queue.ReasonProtocol},
+		{"two lengths", say("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"), Retry, queue.ReasonProtocol},
+		{"a length that is no number", say("HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n"), Retry, queue.ReasonProtocol},
+		{"103 first", say("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 204 No\r\n\r\n"), Ack, queue.ReasonNone},
+		{"101", say("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"), Retry, queue.ReasonStatus},
+		{"304", say("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n"), Retry, queue.ReasonStatus},
+		{"half of an endless body", func(c net.Conn, _ *bufio.Reader) {
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nabc")
+			c.Close()
+		}, Ack, queue.ReasonNone},
+		{"drips its head", func(c net.Conn, _ *bufio.Reader) {
+			io.WriteString(c, "HTTP/1.1 ")
+			<-hang
+		}, Retry, queue.ReasonTimeout},
+		{"resets in the body", func(c net.Conn, _ *bufio.Reader) {
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+			c.(*net.TCPConn).SetLinger(0)
+			c.Close()
+		}, Retry, queue.ReasonReset},
 		{"resets", func(c net.Conn, _ *bufio.Reader) { c.(*net.TCPConn).SetLinger(0); c.Close() }, Retry, queue.ReasonReset},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			url, requests := server(t, c.fn)
-			for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "GET"} {
+			for _, method := range methods {
 				before := requests.Load()
 				r := newRig(t, url+"/hook", method, nil)
 				r.settle(`{"n":1}`)
@@ -216,6 +251,17 @@ func TestUnreachableReceivers(t *testing.T) {
 		}
 		if strings.Contains(r.q.failure.Detail, "/") && c.name == "refused" {
 			t.Errorf("the detail shows the URL: %s", r.q.failure.Detail)
+		}
+	}
+}
+
+// TestRetryAfterWhateverItsCase: names of headers have no case.
+func TestRetryAfterWhateverItsCase(t *testing.T) {
+	for _, name := range []string{"Retry-After", "retry-after", "RETRY-AFTER"} {
+		url, _ := server(t, say("HTTP/1.1 429 Slow\r\n"+name+": 77\r\nContent-Length: 0\r\n\r\n"))
+		r := newRig(t, url, "POST", nil)
+		if got := r.settle(`1`).verdict.Pause; got != 77*time.Second {
+			t.Errorf("%s: %v", name, got)
 		}
 	}
 }

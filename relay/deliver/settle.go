@@ -29,6 +29,7 @@ type worker struct {
 	scratch  sign.Scratch
 	request  fasthttp.Request
 	response fasthttp.Response
+	exchange exchange        // of request and response
 	ctx      context.Context // of its transforms: never ends, but for a preview
 	token    []byte          // the access token in request, as a header value; nil = none
 	prepared *client         // whose constant parts request holds, nil = nobody's
@@ -37,8 +38,7 @@ type worker struct {
 	// Only with a history:
 	attempt     history.Attempt
 	secretNames map[string]bool
-	sent        bool            // the attempt got as far as to a request
-	times       history.Timings // of it
+	sent        bool // the attempt got as far as to a request
 
 	wake      chan bool // while it waits: true = there is work, false = end
 	idleSince time.Time

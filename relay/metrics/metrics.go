@@ -32,6 +32,7 @@ type Metrics struct {
 
 	// DeliveryAttempts is indexed by queue.Reason; 0 counts deliveries.
 	DeliveryAttempts [len(Outcomes)]prometheus.Counter
+	DeliveryResends  prometheus.Counter  // requests sent again because their kept connection was dead
 	DeliveryDuration prometheus.Observer // seconds of one attempt, from the first byte written to the verdict
 	DeliveryEndToEnd prometheus.Observer // seconds from the acceptance of an event to its delivery
 
@@ -64,6 +65,7 @@ func New() *Metrics {
 	m.CommitDuration = m.histogram("queue_commit_duration_seconds", "Time of one durable commit of the queue.", stepBuckets)
 	m.CommitEvents = m.histogram("queue_commit_batch_events", "Events that shared one commit of the queue.", batchBuckets)
 	attempts := m.counterVec("delivery_attempts_total", "Ended attempts by outcome: delivered, or the reason why not.", "outcome")
+	m.DeliveryResends = m.counterVec("delivery_resends_total", "Requests sent again over a new connection, because the kept one was dead.").WithLabelValues()
 	m.DeliveryDuration = m.histogram("delivery_duration_seconds", "Time of one attempt, from sending to the verdict.", receiverBuckets)
 	m.DeliveryEndToEnd = m.histogram("delivery_end_to_end_seconds", "Time from the acceptance of an event to its delivery, retries included.", endToEndBuckets)
 	m.transform = transformVecs{
