@@ -55,11 +55,12 @@ func TestExtismPlugins(t *testing.T) {
 		file, entry, config, input string
 		body                       string // exactly, or a part when it begins with "…"
 		kind                       Kind   // instead
+		fuel                       int64  // 0 = the default
 		msg                        string
 	}
 	const config = `{"thing":"a thing","code":"0","greeting":"Howdy","duration":"0"}`
 	plugins := []plugin{
-		{file: "alloc", entry: "run_test"},
+		{file: "alloc", entry: "run_test", fuel: 1_000_000_000},
 		{file: "config", entry: "run_test", config: config, body: `{"config": "a thing"}`},
 		{file: "count_vowels", entry: "count_vowels", input: "hello world", body: `…"count":3`},
 		{file: "count_vowels_std", input: "hello world", body: `…"count": 3`},
@@ -97,7 +98,7 @@ func TestExtismPlugins(t *testing.T) {
 				t.Fatal(err)
 			}
 			var out Result
-			err = runOnce(t, h, wasm, PoolConfig{Entry: c.entry, Config: []byte(c.config)}, c.input, &out)
+			err = runOnce(t, h, wasm, PoolConfig{Entry: c.entry, Config: []byte(c.config), Limits: Limits{Fuel: c.fuel, Timeout: 10 * time.Second}}, c.input, &out)
 			t.Logf("%v %q fuel %d log %v: %v", out.Action, clipped(out.Body, 100), out.Fuel, out.Log, err)
 			switch {
 			case c.kind != 0:

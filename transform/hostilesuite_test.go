@@ -23,16 +23,9 @@ const (
 	hostileCalls  = 100
 	healthyPools  = 50
 	hostileTarget = 50 * time.Millisecond // of processor time, for one call at the default fuel
-	hostileMost   = 250 * time.Millisecond
 	hostileHeap   = 512 << 20
 	busyMachine   = 20 * time.Millisecond // what the scheduler of a loaded machine may add
 )
-
-// slowHostile are the guests that miss the target, and why.
-var slowHostile = map[string]string{
-	"deep recursion":     "the engine gives a guest 50 MB of stack before it says no; making them takes as long as it takes",
-	"program: recursion": "the same",
-}
 
 // TestHostileSuite calls every hostile guest a hundred times, while fifty healthy webhooks go on: the process lives, every call ends in its
 // time and in the way it must, memory stays within its budget, the guest is quarantined and that is reported, and nobody else notices.
@@ -47,7 +40,7 @@ func TestHostileSuite(t *testing.T) {
 	defer crowd.stop()
 	calm := crowd.latency(t)
 	for _, name := range slices.Sorted(maps.Keys(cases)) {
-		t.Run(name, func(t *testing.T) { callHostile(t, h, cases[name].wasm, cases[name].kind, slowHostile[name]) })
+		t.Run(name, func(t *testing.T) { callHostile(t, h, cases[name].wasm, cases[name].kind) })
 	}
 	busy := crowd.latency(t)
 	t.Logf("a healthy event before: p50 %v, p99 %v; among hostile ones: p50 %v, p99 %v", calm[0], calm[1], busy[0], busy[1])
@@ -59,7 +52,7 @@ func TestHostileSuite(t *testing.T) {
 	}
 }
 
-func callHostile(t *testing.T, h *Host, wasm []byte, want Kind, slow string) {
+func callHostile(t *testing.T, h *Host, wasm []byte, want Kind) {
 	m, err := h.Compile(context.Background(), t.Name(), wasm)
 	if err != nil {
 		t.Fatal(err)
@@ -108,11 +101,12 @@ func callHostile(t *testing.T, h *Host, wasm []byte, want Kind, slow string) {
 	if s.HeapAlloc > hostileHeap {
 		t.Errorf("the heap has %d bytes", s.HeapAlloc)
 	}
-	if !raceEnabled && best > hostileTarget && slow == "" {
-		t.Errorf("%v of processor time at best, the target is %v", best, hostileTarget)
+	most := hostileTarget
+	if *hostileRuns < 20 { // a test among others, on a machine that does something else as well
+		most *= 2
 	}
-	if !raceEnabled && best > hostileMost {
-		t.Errorf("%v of processor time at best", best)
+	if !raceEnabled && best > most {
+		t.Errorf("%v of processor time at best, the target is %v", best, hostileTarget)
 	}
 	if p.Quarantined() != true || m.Stats().Quarantines != 1 {
 		t.Errorf("quarantined %v, counted %d times", p.Quarantined(), m.Stats().Quarantines)

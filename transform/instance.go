@@ -22,6 +22,8 @@ type instance struct {
 	module  api.Module
 	memory  api.Memory
 	main    api.Function
+	running api.Function      // the function of the guest that was called last
+	stacked guestStack        // of main
 	fuel    api.MutableGlobal // what is left of the slice; below zero the guest calls refill
 	pages   api.MutableGlobal // what memory.size answers
 	globals []api.MutableGlobal
@@ -78,6 +80,7 @@ func (p *Pool) newInstance(ctx context.Context) (*instance, error) {
 	}
 	p.module.counters.instances.Add(1)
 	in := &instance{pool: p, dialect: c.dialect(), module: module, main: module.ExportedFunction(p.entry)}
+	in.stacked = stackOf(in.main)
 	in.call.in = in
 	if c.info.HasMemory {
 		in.memory = module.Memory()
@@ -183,6 +186,7 @@ func (in *instance) run(ctx context.Context, meta *Meta, input []byte, out *Resu
 	in.out = out
 	in.begin(ctx, meta, input, now, 1)
 	err := in.dialect.run(in)
+	in.spent = in.spent || in.stacked.bytes() > maxStack // the engine would keep it, and the next event would be blamed
 	out.Fuel += in.used()
 	out.Memory = max(out.Memory, int64(in.pages.Get())<<16)
 	in.over()
@@ -196,6 +200,7 @@ func (in *instance) over() {
 
 // guest calls a function of the guest and says how it ended.
 func (in *instance) guest(f api.Function) *Error {
+	in.running = f
 	err := f.CallWithStack(&in.call, in.stack[:])
 	if err == nil {
 		if in.used() > in.limit { // the last piece was not followed by a check
@@ -253,6 +258,9 @@ func (in *instance) refill() {
 	}
 	if err := in.ctx.Err(); err != nil {
 		in.abort(KindTimeout, err.Error())
+	}
+	if in.spent = in.spent || stackOf(in.running).bytes() > maxStack; in.spent {
+		in.abort(KindStack, "stack overflow")
 	}
 	in.checked = in.hostFuel
 	left := int64(in.fuel.Get())

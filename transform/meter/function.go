@@ -2,9 +2,9 @@ package meter
 
 // Prices. One unit is about one instruction; what generates no code is free, what hides work costs more.
 const (
-	costCall     = 8
-	costIndirect = 10
-	costLoop     = 2 // every time round, for the accounting itself
+	costCall     = 14
+	costIndirect = 16
+	costLoop     = 6 // every time round, for the accounting itself
 	costGrow     = 64
 	// A loop or function body of up to wholeBody units is charged at its head, whatever way runs through it. Bigger ones (interpreter
 	// loops) pay for every straight piece of code where it begins.

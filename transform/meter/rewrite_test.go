@@ -37,7 +37,7 @@ func TestFuelIsExact(t *testing.T) {
 		}
 		f := m.ExportedFunction("f")
 		fuel := m.ExportedGlobal(FuelExport).(api.MutableGlobal)
-		for _, c := range []struct{ n, used int64 }{{1, 11}, {10, 110}, {1000, 11000}} { // nine instructions and two for the loop
+		for _, c := range []struct{ n, used int64 }{{1, 15}, {10, 150}, {1000, 15000}} { // nine instructions and six for the loop
 			fuel.Set(plenty)
 			got, err := f.Call(context.Background(), uint64(c.n))
 			if err != nil || int64(got[0]) != c.n*(c.n+1)/2 {
