@@ -23,6 +23,7 @@ func (c *Config) checkWebhook(path string, w *Webhook) {
 	if w.URL != "" {
 		c.checkURL(path+".url", w.URL, true)
 	}
+	c.checkMethod(path, w)
 	c.checkSigning(path+".signing", &w.Signing)
 	c.checkHeaders(path, w)
 	if w.Authorization != "" {
@@ -39,6 +40,22 @@ func (c *Config) checkWebhook(path string, w *Webhook) {
 		c.fault(path+".payload.root", "belongs to type xml, but the type is %s: remove it", clip(w.Payload.Type))
 	} else if w.Payload.Root != "" && !xmlNameForm.MatchString(w.Payload.Root) {
 		c.fault(path+".payload.root", "%q is not the name of an XML element", clip(w.Payload.Root))
+	}
+}
+
+// checkMethod wants what goes into a body to have one.
+func (c *Config) checkMethod(path string, w *Webhook) {
+	if w.SendBody && w.Method != "DELETE" && len(w.Transform) == 0 { // a transform may make it a DELETE
+		c.fault(path+".send_body", "is for method DELETE, but the method is %s: remove it", clip(w.Method))
+	}
+	if w.Method != "GET" {
+		return
+	}
+	if t := w.Payload.Type; w.Payload.Body != nil && (t == "plain" || t == "raw") {
+		c.fault(path+".payload.type", "makes a text, but a GET carries its payload as the query, which is made of an object: use json or form")
+	}
+	if w.Payload.Root != "" {
+		c.fault(path+".payload.root", "is the root of a body, and a GET has none: remove it")
 	}
 }
 

@@ -10,6 +10,7 @@ type Webhook struct {
 	Filter        string      `yaml:"filter,omitempty" jsonschema_description:"Expression over id, type, time, tenant, program and data. Only events for which it is true are sent."`
 	URL           string      `yaml:"url" jsonschema:"required" jsonschema_description:"Where to. Path and query may contain {{ expressions }}."`
 	Method        string      `yaml:"method" jsonschema:"enum=POST,enum=PUT,enum=PATCH,enum=DELETE,enum=GET" jsonschema_description:"HTTP method."`
+	SendBody      bool        `yaml:"send_body,omitempty" jsonschema_description:"For method DELETE: send the payload as its body. Absent = a DELETE has no body."`
 	Authorization string      `yaml:"authorization,omitempty" jsonschema_description:"Name of an entry of authorizations."`
 	TLS           WebhookTLS  `yaml:"tls,omitempty" jsonschema_description:"How the receiver's certificate is checked. Absent = against the system's authorities."`
 	Headers       Headers     `yaml:"headers,omitempty" jsonschema_description:"Headers to add, by name. Values may contain {{ expressions }}."`

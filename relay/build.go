@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -188,7 +189,7 @@ func (b *builder) webhook(i int) *webhooks.Webhook {
 	c := &b.cfg.Webhooks[i]
 	path := fmt.Sprintf("webhooks[%d]", i)
 	w := &webhooks.Webhook{ID: event.NamedWebhookID(c.Tenant, c.Name), Name: c.Name, Description: c.Description, Tenant: c.Tenant, Program: c.Program,
-		Origin: webhooks.OriginFile, Events: c.Events, Method: c.Method, Scheme: c.Signing.Scheme, Concurrency: c.Concurrency,
+		Origin: webhooks.OriginFile, Events: c.Events, Method: c.Method, SendBody: c.SendBody, Scheme: c.Signing.Scheme, Concurrency: c.Concurrency,
 		Timeout: time.Duration(c.Timeout), Status: webhooks.Status(c.Status), LogErrors: c.Log == "errors",
 		Retry: webhooks.RetryPolicy{Schedule: c.Retry.Delays(), Jitter: c.Retry.Jitter}}
 	var err error
@@ -212,6 +213,9 @@ func (b *builder) webhook(i int) *webhooks.Webhook {
 		w.Headers = append(w.Headers, webhooks.Header{Name: h.Name, Value: value})
 	}
 	spec := payload.Spec{Type: c.Payload.Type, Body: c.Payload.Body, Root: c.Payload.Root}
+	if c.Method == http.MethodGet {
+		spec.Type, spec.Root = payload.Form, "" // its query is made like a form, whatever the type
+	}
 	if w.Payload, err = payload.Compile(spec); err != nil {
 		b.problem(path+".payload", err)
 	}

@@ -6,7 +6,6 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"edgerelay/relay/payload"
 	"edgerelay/relay/sign"
 	"edgerelay/relay/webhooks"
 )
@@ -20,7 +19,7 @@ func (w *worker) prepare(t *Target, c *client, body []byte, contentType string) 
 			return err
 		}
 	}
-	if hasBody(h) {
+	if hasBody(h, t.Webhook) {
 		if !c.ownContentType {
 			h.SetContentType(contentType)
 		}
@@ -71,8 +70,10 @@ func (w *worker) build(t *Target, c *client, body []byte) error {
 	return nil
 }
 
-// hasBody: a GET carries its payload as the query, a DELETE none.
-func hasBody(h *fasthttp.RequestHeader) bool { return !h.IsGet() && !h.IsDelete() }
+// hasBody: a GET carries its payload as the query, a DELETE none unless it is asked to.
+func hasBody(h *fasthttp.RequestHeader, wh *webhooks.Webhook) bool {
+	return !h.IsGet() && (!h.IsDelete() || wh.SendBody)
+}
 
 // setURL fills in the URL. The host is fixed when the webhook is loaded; only the path and the query can depend on the event.
 func (w *worker) setURL(wh *webhooks.Webhook, body []byte) (err error) {
@@ -88,10 +89,7 @@ func (w *worker) setURL(wh *webhooks.Webhook, body []byte) (err error) {
 		uri.SetPath(w.shaped.Path)
 	}
 	if w.request.Header.IsGet() {
-		if w.form, err = payload.AppendForm(w.form[:0], body); err != nil {
-			return fmt.Errorf("payload as query: %w", err)
-		}
-		appendQuery(uri, w.form)
+		appendQuery(uri, body)
 	}
 	for i := range w.shaped.Query {
 		uri.QueryArgs().SetBytesV(w.shaped.Query[i].Name, w.shaped.Query[i].Value)

@@ -24,7 +24,6 @@ type worker struct {
 	spare    []byte // the other body buffer of a chain of transforms
 	body     []byte // what the payload definition made
 	text     []byte // the URL
-	form     []byte // the query of a GET
 	headers  []sign.Header
 	scratch  sign.Scratch
 	request  fasthttp.Request
@@ -176,9 +175,17 @@ func reasonOr(reason, otherwise string) string {
 }
 
 // encode makes the body as the payload definition wants it. Nothing asked means nothing done: the event's bytes go out as they came in.
+// Of a GET it is the query, and of a DELETE that has no body, nothing.
 func (w *worker) encode(t *Target) (body []byte, contentType string, err error) {
 	p := t.Webhook.Payload
 	contentType = p.ContentType()
+	switch method := reasonOr(w.shaped.Method, t.Webhook.Method); {
+	case method == fasthttp.MethodGet:
+		w.body, err = p.AppendQuery(w.body[:0], &w.input)
+		return w.body, "", err
+	case method == fasthttp.MethodDelete && !t.Webhook.SendBody:
+		return nil, "", nil
+	}
 	if p.PassThrough() {
 		if w.input.Body == nil {
 			return w.input.Envelope, contentType, nil
@@ -233,7 +240,7 @@ func (w *worker) finish(del *queue.Delivery, t *Target, start time.Time, o Outco
 // shrink lets go of buffers that an unusually large event has left behind.
 func (w *worker) shrink() {
 	const most = 256 << 10
-	for _, b := range []*[]byte{&w.delivery.Buf, &w.body, &w.spare, &w.form} {
+	for _, b := range []*[]byte{&w.delivery.Buf, &w.body, &w.spare} {
 		if cap(*b) > most {
 			*b = nil
 		}

@@ -125,6 +125,23 @@ func (d *Definition) Append(dst []byte, in *Input) ([]byte, error) {
 	return appendXML(dst, d.root, v)
 }
 
+// AppendQuery appends the payload for in as the query of a GET, by the rules of a form whatever the type. A payload that is defined as a text
+// is none.
+func (d *Definition) AppendQuery(dst []byte, in *Input) ([]byte, error) {
+	source := in.output()
+	if d.parts != nil {
+		if d.kind == Plain || d.kind == Raw {
+			return dst, errFormObject
+		}
+		built, err := d.fill(in.built[:0], in)
+		if in.built = built; err != nil {
+			return dst, err
+		}
+		source = built
+	}
+	return AppendForm(dst, source)
+}
+
 // appendPlainly handles the types whose encoding is the filled-in definition itself.
 func (d *Definition) appendPlainly(dst []byte, in *Input) ([]byte, error) {
 	start := len(dst)

@@ -49,6 +49,7 @@ type Webhook struct {
 	CAFile        string // the authorities that the receiver's certificate may come from; "" = those of the system
 	Insecure      bool   // the receiver's certificate is not checked
 	Method        string
+	SendBody      bool // of a DELETE: it has a body too
 	Headers       []Header
 	Authorization *Authorization // nil = none
 	Signer        *sign.Signer   // nil = the requests are not signed
