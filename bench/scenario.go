@@ -113,6 +113,8 @@ func (s *Session) whole(ctx context.Context, adapt func(*run)) (res *Result, err
 		if err := s.freshSink(o); err != nil {
 			return nil, err
 		}
+		s.watch("target", s.TargetPIDs...)
+		defer s.watch("target") // or it would be taken for what the limits are about
 		r := s.closed(targetName, *s.Target)
 		adapt(&r)
 		return s.measure(ctx, r)

@@ -53,7 +53,6 @@ func (b Bench) Run(ctx context.Context, names []string) (report *Report, err err
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.sink.Close()) }()
-	s.watch("target", s.TargetPIDs...)
 	s.watch("generator", os.Getpid())
 	s.watch("sink", s.sink.process.PID())
 	for _, sc := range list {
