@@ -35,6 +35,9 @@ func ParseRole(s string) (Role, error) {
 	return 0, fmt.Errorf("unknown role %q: want viewer, editor or admin", s)
 }
 
+// String is the role's name.
+func (r Role) String() string { return [...]string{"none", "viewer", "editor", "admin"}[r] }
+
 // Token is one operator's credential.
 type Token struct {
 	Name    string // for logs
@@ -103,7 +106,7 @@ func (s *Server) authenticate(r *http.Request) *grant {
 			found = &grants[i]
 		}
 	}
-	return found
+	return narrowed(r.Context(), found)
 }
 
 // authorize checks the request's token against what the route needs.

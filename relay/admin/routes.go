@@ -24,6 +24,7 @@ func (s *Server) routes() []route {
 		{"GET", "/readyz", 0, false, s.readyz},
 		{"GET", "/metrics", RoleViewer, true, s.metrics},
 
+		{"GET", "/api/v1/whoami", RoleViewer, false, s.whoami},
 		{"GET", "/api/v1/deliveries", RoleViewer, false, s.listDeliveries},
 		{"GET", "/api/v1/deliveries/{id}", RoleViewer, false, s.getDelivery},
 		{"POST", "/api/v1/deliveries/{id}/retry", RoleEditor, false, s.retryDelivery},
@@ -65,9 +66,7 @@ func (s *Server) mux() *http.ServeMux {
 	for pattern, rts := range byPattern {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { s.dispatch(w, r, rts) })
 	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		writeProblem(w, problemNotFound("there is no such route"))
-	})
+	mux.HandleFunc("/", s.serveRest)
 	return mux
 }
 

@@ -64,6 +64,7 @@ type Options struct {
 type Server struct {
 	opts     Options
 	handler  http.Handler
+	ui       http.Handler // what Mount was given; nil = nothing
 	http     *http.Server
 	tokens   atomic.Pointer[[]grant]
 	loopback bool // the listener is on a loopback address, so the Host header is checked
