@@ -73,7 +73,7 @@ var optional = []string{"relay/queue/queuetest"}
 // Owners of the tests come after the bar.
 var owners = map[string]string{
 	"unsafe":                                         "relay/payload relay/event relay/deliver plugins/sdk/go relay/queue/badgerq", // texts and bytes as views of each other; deliver: whether two slices are the same memory; badgerq: one field of Badger (trim.go)
-	"github.com/dgraph-io/badger":                    "relay/queue/badgerq",
+	"github.com/dgraph-io/badger":                    "relay/queue/badgerq relay/history",
 	"github.com/dgraph-io/ristretto":                 "relay/queue/badgerq",
 	"google.golang.org/protobuf":                     "relay/queue/badgerq", // Badger's manifest and streams
 	"github.com/tetratelabs/wazero":                  "transform | transform/meter",
@@ -90,7 +90,7 @@ var owners = map[string]string{
 	"github.com/KimMachineGun/automemlimit":          "cli",
 	"golang.org/x/term":                              "cli",
 	"golang.org/x/text":                              "relay/catalogue", // the words of the schema checker
-	"golang.org/x/sys":                               "relay/queue/badgerq bench",
+	"golang.org/x/sys":                               "relay/queue/badgerq relay/history bench",
 	"github.com/standard-webhooks/standard-webhooks": "| relay/sign",
 	"github.com/stripe/stripe-go":                    "| relay/sign",
 	"github.com/rogpeppe/go-internal":                "| .",

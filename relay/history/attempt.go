@@ -111,6 +111,11 @@ type Attempt struct {
 
 	// Keep is false for an attempt that is shown to those who watch, but not stored: a success of a webhook that logs errors only.
 	Keep bool
+
+	// Of an attempt that was read back:
+	Seq      uint64 // its number in the history; newer is larger
+	Redacted bool   // values in it were replaced
+	BodyGone bool   // its bodies were kept for a while only
 }
 
 // Reset makes a ready for another attempt and keeps its memory.

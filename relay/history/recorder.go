@@ -8,34 +8,65 @@
 // may not import queue, deliver, ingress or admin.
 package history
 
+import "edgerelay/relay/event"
+
 // Recorder takes what has happened. A nil Recorder is valid, takes nothing and costs nothing. Every method may be called from any goroutine.
 type Recorder struct {
-	hub   hub
-	limit int
+	hub    hub
+	limit  int
+	ring   *ring     // nil = nothing is stored
+	redact *redactor // nil = nothing is redacted
 }
 
-// Options of a Recorder.
+// RecorderOptions are those of a Recorder without a Store, which only hands attempts to those who watch.
 type RecorderOptions struct {
-	CaptureBody int // bytes of each body that are kept
+	CaptureBody int // bytes of each body that are shown
 }
 
-// NewRecorder makes a Recorder.
-func NewRecorder(o RecorderOptions) *Recorder {
-	return &Recorder{limit: o.CaptureBody}
-}
+// NewRecorder makes a Recorder without a Store.
+func NewRecorder(o RecorderOptions) *Recorder { return &Recorder{limit: o.CaptureBody} }
 
 // Wants says whether an attempt is worth describing: keep says that it is one to be stored.
 func (r *Recorder) Wants(keep bool) bool {
-	return r != nil && r.hub.watched()
+	return r != nil && (keep && r.ring != nil || r.hub.watched())
 }
+
+// Stores says whether anything is stored.
+func (r *Recorder) Stores() bool { return r != nil && r.ring != nil }
 
 // CaptureBody is how many bytes of each body are kept.
 func (r *Recorder) CaptureBody() int { return r.limit }
 
-// Attempt takes note of an attempt. a belongs to the caller again when it returns.
+// Event takes note of an accepted event and where it goes. e belongs to the caller again when it returns.
+func (r *Recorder) Event(e *event.Event, targets []event.WebhookID) {
+	if !r.Stores() {
+		return
+	}
+	if c := r.ring.lock(); c != nil {
+		c.appendEvent(r.ring.seq, e, targets, r.limit)
+		r.ring.unlock()
+	}
+}
+
+// Attempt takes note of an attempt. a belongs to the caller again when it returns; its Event, bodies and URL may have been replaced by
+// redacted ones.
 func (r *Recorder) Attempt(a *Attempt) {
 	if r == nil {
 		return
+	}
+	var x *redaction
+	if r.redact != nil {
+		if x = r.redact.attempt(a); x != nil {
+			defer r.redact.release(x)
+		}
+	}
+	if a.Keep && r.ring != nil {
+		if c := r.ring.lock(); c != nil {
+			a.Seq = r.ring.seq
+			a.ID = attemptID(a.Start, a.Seq)
+			c.appendAttempt(a.Seq, a, x != nil, r.limit)
+			r.ring.unlock()
+		}
 	}
 	if r.hub.watched() {
 		r.hub.publish(a.Clone())
