@@ -12,6 +12,7 @@ import (
 // of mistakes that are reported already: what is empty is not checked again.
 func (c *Config) check() {
 	c.checkListeners()
+	c.checkHistory()
 	c.checkTenants()
 	c.checkTokens()
 	c.checkEventTypes()

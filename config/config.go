@@ -23,6 +23,7 @@ type Config struct {
 	Queue            Queue           `yaml:"queue" jsonschema_description:"Where accepted events wait."`
 	Sender           Sender          `yaml:"sender" jsonschema_description:"How requests go out."`
 	Retry            Retry           `yaml:"retry" jsonschema_description:"When failed deliveries are tried again. Give either schedule, or initial and what goes with it."`
+	History          History         `yaml:"history" jsonschema_description:"What is remembered of events and attempts, for people and for sending again."`
 	Policy           Policy          `yaml:"policy" jsonschema_description:"What webhooks may not do."`
 	Tenants          []Tenant        `yaml:"tenants,omitempty" jsonschema_description:"The business units. With none declared, any tenant id may be used and the default one is called default."`
 	EventTypes       []EventType     `yaml:"event_types,omitempty" jsonschema_description:"The catalogue of event types."`

@@ -13,6 +13,7 @@ func Default() *Config {
 		Admin:           Admin{Listen: "127.0.0.1:8081"},
 		Queue:           Queue{Backend: "badger", MaxBytes: 10 << 30, MinFreeDisk: 512 << 20, Durability: "fsync"},
 		Sender:          Sender{Timeout: Duration(15 * time.Second), MaxInFlight: 1024},
+		History:         History{Enabled: true, Retention: Duration(72 * time.Hour), FailedRetention: Duration(30 * 24 * time.Hour), CaptureBody: 64 << 10, MaxBytes: 2 << 30},
 		Retry: Retry{
 			Schedule: []Duration{
 				Duration(5 * time.Second), Duration(5 * time.Minute), Duration(30 * time.Minute),

@@ -12,7 +12,6 @@ import (
 // later lists what belongs to the config but is not built yet: keys, and values of keys behind an equals sign. Whoever uses one gets
 // told so, instead of a suggestion that makes no sense.
 var later = map[string]bool{
-	"history":                     true,
 	"alerts":                      true,
 	"sources":                     true,
 	"policy.lock_endpoint":        true,

@@ -64,6 +64,7 @@ type Relay struct {
 	queue    *badgerq.Queue
 	deliver  *deliver.Deliverer
 	recorder *history.Recorder
+	history  *history.Store // nil = nothing is remembered
 	announce announcer
 	ingress  *ingress.Server
 	admin    *admin.Server
@@ -118,7 +119,6 @@ func (r *Relay) open(ctx context.Context) (err error) {
 		}
 		return nil
 	})
-	r.openHistory()
 	if err := r.openQueue(dir); err != nil {
 		return err
 	}
@@ -156,6 +156,7 @@ func (r *Relay) openQueue(dir string) error {
 	}
 	r.queue = q
 	r.stopLast("queue", func(context.Context) error { return q.Close() })
+	r.openHistory(dir)
 	ua := r.cfg.Sender.UserAgent
 	if ua == "" {
 		ua = "edgerelay/" + r.version
@@ -176,7 +177,7 @@ func (r *Relay) openIngress() error {
 	}
 	r.addrs[0] = ln.Addr()
 	r.ingress, err = ingress.New(ingress.Options{Listener: ln, TLS: tlsConfig, Policy: policyOf(r.cfg, r.built), MaxBody: int(c.MaxBody), Queue: r.queue, Table: &r.table,
-		Durability: r.cfg.Queue.Durability, Metrics: r.metrics, Log: r.log})
+		Durability: r.cfg.Queue.Durability, Metrics: r.metrics, Log: r.log, Accepted: r.accepted()})
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}

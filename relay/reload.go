@@ -88,7 +88,7 @@ func needRestart(old, next *config.Config) (keys []string) {
 		key  string
 		a, b any
 	}{
-		{"data_dir", old.DataDir, next.DataDir}, {"queue", old.Queue, next.Queue},
+		{"data_dir", old.DataDir, next.DataDir}, {"queue", old.Queue, next.Queue}, {"history", old.History, next.History},
 		{"ingress.listen", old.Ingress.Listen, next.Ingress.Listen}, {"ingress.tls", old.Ingress.TLS, next.Ingress.TLS},
 		{"ingress.max_body", old.Ingress.MaxBody, next.Ingress.MaxBody},
 		{"admin.listen", old.Admin.Listen, next.Admin.Listen}, {"admin.tls", old.Admin.TLS, next.Admin.TLS},

@@ -83,6 +83,9 @@ func (s *Server) accept(sc *scratch, who *producer, req *fasthttp.Request, now t
 	if err != nil {
 		return queue.Receipt{}, s.appendProblem(err)
 	}
+	if s.opts.Accepted != nil && !receipt.Replayed {
+		s.opts.Accepted(&sc.event, sc.targets)
+	}
 	return receipt, problem{}
 }
 

@@ -22,6 +22,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"edgerelay/relay/event"
 	"edgerelay/relay/metrics"
 	"edgerelay/relay/queue"
 	"edgerelay/relay/webhooks"
@@ -38,6 +39,9 @@ type Options struct {
 	Durability string                          // what a 202 promises: "fsync" or "os"
 	Metrics    *metrics.Metrics
 	Log        *slog.Logger
+
+	// Accepted, when it is not nil, is told about every event that was stored, and where it goes. It must not wait, nor keep what it is given.
+	Accepted func(e *event.Event, targets []event.WebhookID)
 
 	MaxBody        int           // bytes; 1 MiB
 	MaxHeader      int           // bytes; 16 KiB
