@@ -31,8 +31,8 @@ type relayChild struct {
 	ingress, admin string // host:port
 }
 
-// writeConfig generates the configuration in dir; ingress is where producers are listened to.
-func writeConfig(dir, ingress string, s RelaySettings, hooks []webhook) (file string, err error) {
+// writeConfig generates the configuration in dir; ingress is where producers are listened to, more are further lines.
+func writeConfig(dir, ingress, more string, s RelaySettings, hooks []webhook) (file string, err error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "version: 1\ndata_dir: %s\n", strconv.Quote(filepath.Join(dir, "data")))
 	b.WriteString("log: { level: warn, format: text }\n")
@@ -40,6 +40,7 @@ func writeConfig(dir, ingress string, s RelaySettings, hooks []webhook) (file st
 	fmt.Fprintf(&b, "admin: { listen: '127.0.0.1:0', tokens: [{ name: bench, token: %s, tenants: ['*'], role: admin }] }\n", benchAdminToken)
 	fmt.Fprintf(&b, "queue: { durability: %s }\n", s.Durability)
 	b.WriteString("sender: { allow_private_networks: [127.0.0.0/8], max_in_flight: 4096, timeout: 10s }\n")
+	b.WriteString(more)
 	b.WriteString("webhooks:\n")
 	for i, h := range hooks {
 		fmt.Fprintf(&b, "- { name: hook-%d, events: ['%s'], url: '%s', secret: %s, concurrency: %d%s }\n", i, h.events, h.url, benchSecret, s.Concurrency, h.more)

@@ -17,6 +17,7 @@ type Scenario struct {
 func Scenarios() []Scenario {
 	return []Scenario{
 		{"throughput", "as many events as go through to one webhook, against the limits of the machine", true, throughput},
+		{"history", "the highest rate without a history, with one of failed attempts, and with one of everything", false, remembering},
 		{"fanout", "one event to five webhooks, against one event to one", false, fanout},
 		{"big", "events of 64 KiB", false, big},
 		{"transform", "a payload template and WASM transforms, against events that pass as they are", false, transforms},

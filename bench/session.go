@@ -126,6 +126,7 @@ type relayRun struct {
 	timed     int              // see SinkOptions
 	ingress   string           // "" = any port
 	webhooks  func() []webhook // called when the sink is there
+	config    string           // more lines of the relay's configuration
 }
 
 // withRelay runs fn with a fresh sink and a relay that was started on an empty directory. The relay is stopped afterwards.
@@ -141,7 +142,7 @@ func (s *Session) withRelay(o relayRun, fn func(*relayChild) error) error {
 	if o.ingress == "" {
 		o.ingress = anyPort
 	}
-	file, err := writeConfig(dir, o.ingress, s.Relay, o.webhooks())
+	file, err := writeConfig(dir, o.ingress, o.config, s.Relay, o.webhooks())
 	if err != nil {
 		return fmt.Errorf("write config: %w", err)
 	}

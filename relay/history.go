@@ -7,6 +7,7 @@ import (
 
 	"edgerelay/relay/event"
 	"edgerelay/relay/history"
+	"edgerelay/relay/metrics"
 )
 
 const historyDir = "history"
@@ -29,6 +30,10 @@ func (r *Relay) openHistory(dir string) {
 		return
 	}
 	r.history, r.recorder = h, h.Recorder()
+	r.metrics.WatchHistory(func() metrics.HistorySnapshot {
+		s := h.Stats()
+		return metrics.HistorySnapshot{Stored: s.Stored, Dropped: s.Dropped, Bytes: s.Bytes}
+	})
 	r.stopLast("history", func(context.Context) error { return h.Close() })
 }
 

@@ -39,6 +39,7 @@ type Metrics struct {
 	ingress   [routeCount][len(statuses)]prometheus.Counter
 	transform transformVecs
 	queue     *queueCollector
+	history   *historyCollector
 	webhooks  *webhookCollector
 
 	reloadOK   prometheus.Gauge
@@ -87,8 +88,8 @@ func New() *Metrics {
 	version, revision, goVersion := build()
 	info.WithLabelValues(version, revision, goVersion).Set(1)
 
-	m.queue, m.webhooks = newQueueCollector(), newWebhookCollector()
-	m.registry.MustRegister(m.queue, m.webhooks,
+	m.queue, m.webhooks, m.history = newQueueCollector(), newWebhookCollector(), newHistoryCollector()
+	m.registry.MustRegister(m.queue, m.webhooks, m.history,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
