@@ -38,6 +38,10 @@ type Options struct {
 	// Gone is called once when a receiver has answered 410; the lane is disabled already.
 	Gone func(*webhooks.Webhook)
 
+	// Notice is told what a webhook's owners want to know: deliveries given up, webhooks disabled, circuits. It may be called under the
+	// Deliverer's lock and on the path of an event, so it returns at once and calls nothing of the Deliverer. nil = nobody is told.
+	Notice func(Notice)
+
 	// History is told about every attempt; nil = nobody is.
 	History *history.Recorder
 

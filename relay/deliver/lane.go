@@ -32,11 +32,17 @@ func (l *lane) setTargetLocked(t *Target) {
 	old := l.target
 	l.target = t
 	if t == nil {
+		if old != nil && l.circuit.state != Closed {
+			l.noticeLocked(NoticeReset, old.Webhook, "")
+		}
 		l.closeClient()
 		return
 	}
 	if old != nil && old.Webhook == t.Webhook && old.Disabled == t.Disabled {
 		return
+	}
+	if old != nil && l.circuit.state != Closed {
+		l.noticeLocked(NoticeReset, old.Webhook, "")
 	}
 	next := l.d.clientLocked(t.Webhook)
 	l.closeClient()
@@ -102,18 +108,20 @@ func (l *lane) noteLocked(r result) {
 		return // settled for a definition that is not in force any more
 	}
 	now := l.d.opt.Now()
-	opened := false
+	before, opened := l.circuit.state, false
 	switch {
 	case r.verdict.Disable:
 		l.circuit = circuit{state: Disabled, reason: "the receiver answered 410 Gone"}
 		l.d.opt.Log.Warn("webhook disabled: the receiver answered 410 Gone; its deliveries are held", "webhook", l.target.Webhook.Name, "id", l.id.String())
 		l.parkLocked()
+		l.noticeLocked(NoticeDisabled, l.target.Webhook, l.circuit.reason)
 		l.d.running.Add(1)
 		go func(w *webhooks.Webhook) { defer l.d.running.Done(); l.d.opt.Gone(w) }(l.target.Webhook)
 		return
 	case r.delivered:
 		if l.circuit.state != Closed {
 			l.d.opt.Log.Info("webhook recovered", "webhook", l.target.Webhook.Name, "id", l.id.String())
+			l.noticeLocked(NoticeRecovered, l.target.Webhook, "")
 		}
 		l.circuit.success(l.target.Webhook.Concurrency)
 		return
@@ -123,10 +131,14 @@ func (l *lane) noteLocked(r result) {
 		opened = l.circuit.failure(now, r.reason.String())
 	case r.sent && l.circuit.state == HalfOpen:
 		l.circuit.success(l.target.Webhook.Concurrency) // it answers again, if only to refuse this event
+		l.noticeLocked(NoticeRecovered, l.target.Webhook, "")
 	case l.circuit.state == HalfOpen:
 		return // nothing was sent, so nothing is known: the next delivery tries
 	}
 	if opened {
+		if before == Closed {
+			l.noticeLocked(NoticeOpened, l.target.Webhook, l.circuit.reason)
+		}
 		l.openLocked(now)
 	}
 }

@@ -228,6 +228,7 @@ func (w *worker) finish(del *queue.Delivery, t *Target, start time.Time, o Outco
 	case Retry:
 		w.d.opt.Queue.Retry(del, r.verdict.Due, f)
 	case Bury:
+		w.d.noticeDead(del, r.webhook, o, f)
 		w.d.opt.Queue.Bury(del, f)
 	}
 	if w.d.opt.History != nil {
