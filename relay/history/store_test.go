@@ -315,6 +315,9 @@ func TestRetention(t *testing.T) {
 	r.deliver(r.newEvent("acme", "bad", "x", `{"a":"bad-body"}`), feed, StatusRetrying, StatusDead)
 	step := func(d time.Duration) {
 		t.Helper()
+		if err := r.Flush(context.Background()); err != nil {
+			t.Fatal(err)
+		}
 		r.clock.add(d)
 		r.deliver(r.newEvent("acme", fmt.Sprintf("at-%d", r.clock.Now().Unix()), "x", `{}`), feed) // makes a new slice
 		if err := r.Flush(context.Background()); err != nil {
