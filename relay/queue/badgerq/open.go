@@ -138,6 +138,7 @@ func openBadger(opt *Options) (db *badger.DB, err error) {
 		return nil, fmt.Errorf("open queue %s: the store cannot be read: %w", opt.Dir, err)
 	}
 	db.SetDiscardTs(1 << 60)
+	spareValueLog(db)
 	return db, nil
 }
 
