@@ -1,7 +1,7 @@
 // Package queue is the contract between the relay and whatever keeps its events: what an engine promises, and the words for it.
 //
 // Producers' side: Append returns when the event is durable. Sending side: Lease hands out a delivery, and the delivery leaves the
-// queue only through Ack, Retry or Bury; a process that dies simply lets its leases lapse. An engine may hand the same delivery out
+// queue only through Ack, Retry or Bury (and a dead one, when people say so, through Discard); a process that dies simply lets its leases lapse. An engine may hand the same delivery out
 // again after a crash (at least once), never lose one, and never hand out two leases of one delivery at the same time in one process.
 //
 // The engines are badgerq (embedded) and, later, one on NATS JetStream; queuetest is the suite that both must pass.
@@ -26,7 +26,7 @@ var (
 	// ErrFailed wraps the cause once a write or a sync has failed: the engine takes nothing more until the process is restarted.
 	ErrFailed   = errors.New("queue has stopped after a failed write")
 	ErrNotFound = errors.New("no such delivery")
-	// ErrBusy is what Redrive returns for a delivery that is being attempted right now: its outcome is not known yet.
+	// ErrBusy is what Redrive and Discard return for a delivery that is being attempted right now: its outcome is not known yet.
 	ErrBusy   = errors.New("this delivery is being attempted right now")
 	ErrCursor = errors.New("the cursor is not one of this list")
 )
@@ -70,6 +70,8 @@ type Queue interface {
 	Get(id event.DeliveryID) (Info, *event.Event, error)
 	// Redrive makes a waiting or dead delivery due now, with a fresh retry budget, durably; or ErrNotFound, or ErrBusy.
 	Redrive(ctx context.Context, id event.DeliveryID) error
+	// Discard removes a dead delivery for good, durably; or ErrNotFound, also for one that is not dead, or ErrBusy.
+	Discard(ctx context.Context, id event.DeliveryID) error
 
 	// Put stores a small durable value (at most 64 KiB) beside the events; an empty value deletes. Get and Scan read them.
 	Put(ctx context.Context, key string, value []byte) error

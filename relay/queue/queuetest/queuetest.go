@@ -40,6 +40,7 @@ func Run(t *testing.T, open Open) {
 		{"RetriesAndFreshEventsTakeTurns", testTurns},
 		{"BuryListGetRedrive", testDead},
 		{"RedriveOfWaiting", testRedriveWaiting},
+		{"Discard", testDiscard},
 		{"ListPagesAndFilters", testList},
 		{"Dedup", testDedup},
 		{"DedupConcurrent", testDedupConcurrent},
