@@ -26,7 +26,7 @@ type room struct {
 // own tests (directory ".") drive it from outside.
 var house = map[string]room{
 	".": {imports: []string{"cli"}, tests: []string{"bench", "config", "plugins", "relay"}},
-	"cli": {imports: []string{"config", "relay", "relay/admin", "relay/event", "relay/sign", "plugins", "plugins/kit", "bench",
+	"cli": {imports: []string{"config", "relay", "relay/admin", "relay/event", "relay/sign", "plugins", "plugins/kit", "plugins/playground", "bench",
 		"relay/queue", "relay/queue/badgerq"}}, // the last two for `bench queue`, which measures the engine alone
 
 	"relay": {imports: []string{"config", "relay/admin", "relay/catalogue", "relay/deliver", "relay/event", "relay/history", "relay/ingress", "relay/metrics", "relay/payload",
@@ -47,6 +47,9 @@ var house = map[string]room{
 	// The life of a plugin before it meets a relay, on the same engine.
 	"plugins/kit": {imports: []string{"config", "plugins", "plugins/sdk", "relay/event", "relay/payload", "transform", "transform/jspack",
 		"transform/meter"}},
+
+	// What a plugin's author looks at while working.
+	"plugins/playground": {imports: []string{"plugins/kit"}, tests: []string{"transform/jspack"}},
 
 	// Leaves: they know nothing of the house.
 	"relay/event":                  {},
@@ -78,6 +81,7 @@ var owners = map[string]string{
 	"google.golang.org/protobuf":                     "relay/queue/badgerq", // Badger's manifest and streams
 	"github.com/tetratelabs/wazero":                  "transform | transform/meter",
 	"github.com/evanw/esbuild":                       "transform/jspack",
+	"github.com/fsnotify/fsnotify":                   "plugins/kit",
 	"gopkg.in/yaml.v3":                               "config plugins",
 	"github.com/invopop/jsonschema":                  "config",
 	"github.com/santhosh-tekuri/jsonschema":          "plugins relay/catalogue | config",

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -27,7 +26,7 @@ func newPluginCommand() *cobra.Command {
   edgerelay plugin build && edgerelay plugin test
   edgerelay plugin run -e events/order.json`,
 	}
-	return group(cmd, newPluginNew(), newPluginBuild(), newPluginRun(), newPluginTest(), newPluginBench(), newPluginInspect(), newPluginList())
+	return group(cmd, newPluginNew(), newPluginBuild(), newPluginRun(), newPluginTest(), newPluginBench(), newPluginDev(), newPluginInspect(), newPluginList())
 }
 
 // loadPlugin loads the plugin of a command's argument: a directory, the current one without an argument, or the name of a plugin that comes
@@ -126,29 +125,4 @@ func readEvent(cmd *cobra.Command, p *kit.Package, name string) (kit.Event, erro
 		return p.Event(name)
 	}
 	return kit.Event{}, fmt.Errorf("read event: %w", err)
-}
-
-// watchInterval is how often watched files are looked at. Asking is cheap, and works the same on every system and file system.
-const watchInterval = 50 * time.Millisecond
-
-// watch calls fn now and after every change of the plugin's files, until the command is interrupted. built says whether the module counts.
-func watch(ctx context.Context, p *kit.Package, built bool, fn func()) error {
-	last := ""
-	ticker := time.NewTicker(watchInterval)
-	defer ticker.Stop()
-	for {
-		stamp, err := p.Stamp(built)
-		if err != nil {
-			return fmt.Errorf("watch %q: %w", p.Dir, err)
-		}
-		if stamp != last {
-			last = stamp
-			fn()
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return nil
-		}
-	}
 }

@@ -42,7 +42,7 @@ func newPluginBuild() *cobra.Command {
 				if !again {
 					return build()
 				}
-				return watch(ctx, p, false, func() {
+				return p.Watch(ctx, kit.PartFiles, nil, func() {
 					if err := build(); err != nil && ctx.Err() == nil {
 						fmt.Fprintf(cmd.ErrOrStderr(), "edgerelay: %v\n", err)
 					}

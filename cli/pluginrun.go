@@ -117,7 +117,7 @@ func openRunner(ctx context.Context, h *kit.Host, args []string, config []byte) 
 func (f *pluginRunFlags) readEvent(cmd *cobra.Command, p *kit.Package) (kit.Event, error) {
 	switch {
 	case f.from != "":
-		return f.fetch(cmd)
+		return f.fetch(cmd.Context(), cmd, f.from)
 	case f.event != "":
 		return readEvent(cmd, p, f.event)
 	case p == nil || len(p.Events) == 0:
@@ -127,7 +127,7 @@ func (f *pluginRunFlags) readEvent(cmd *cobra.Command, p *kit.Package) (kit.Even
 }
 
 // fetch takes the event of a delivery from a relay, with everything that its transform was told.
-func (f *pluginRunFlags) fetch(cmd *cobra.Command) (kit.Event, error) {
+func (f *pluginRunFlags) fetch(ctx context.Context, cmd *cobra.Command, id string) (kit.Event, error) {
 	c, err := f.client(cmd)
 	if err != nil {
 		return kit.Event{}, err
@@ -136,10 +136,10 @@ func (f *pluginRunFlags) fetch(cmd *cobra.Command) (kit.Event, error) {
 		admin.Delivery
 		Envelope json.RawMessage `json:"envelope"`
 	}
-	if _, err := c.do(cmd.Context(), "GET", "/api/v1/deliveries/"+url.PathEscape(f.from), nil, &d); err != nil {
+	if _, err := c.do(ctx, "GET", "/api/v1/deliveries/"+url.PathEscape(id), nil, &d); err != nil {
 		return kit.Event{}, err
 	}
-	e, err := kit.ParseEvent(f.from, d.Envelope)
+	e, err := kit.ParseEvent(id, d.Envelope)
 	e.Meta.Tenant, e.Meta.Program, e.Meta.Webhook, e.Meta.Attempt = []byte(d.Tenant), []byte(d.Program), []byte(d.WebhookName), d.Attempts+1
 	return e, err
 }

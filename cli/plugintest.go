@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -48,7 +49,7 @@ func newPluginTest() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return watch(ctx, p, true, func() {
+				return p.Watch(ctx, kit.PartAll, nil, func() {
 					if err := f.run(ctx, cmd, h, args); err != nil && ctx.Err() == nil {
 						fmt.Fprintf(cmd.ErrOrStderr(), "edgerelay: %v\n", err)
 					}
@@ -104,12 +105,22 @@ func (f *pluginTestFlags) run(ctx context.Context, cmd *cobra.Command, h *kit.Ho
 }
 
 func printReport(out io.Writer, r *kit.Report) {
+	printCases(out, r.Cases)
+	fmt.Fprintf(out, "%s %s: %d passed, %d failed\n", r.Plugin, r.Version, r.Passed, r.Failed)
+}
+
+// printFailures prints what has not passed only.
+func printFailures(out io.Writer, r *kit.Report) {
+	printCases(out, slices.DeleteFunc(slices.Clone(r.Cases), func(c kit.CaseResult) bool { return c.Passed }))
+}
+
+func printCases(out io.Writer, cases []kit.CaseResult) {
 	colour := newPalette(out)
 	width := 0
-	for _, c := range r.Cases {
+	for _, c := range cases {
 		width = max(width, len(c.Name))
 	}
-	for _, c := range r.Cases {
+	for _, c := range cases {
 		word := colour.green("ok  ")
 		if !c.Passed {
 			word = colour.red("FAIL")
@@ -134,7 +145,6 @@ func printReport(out io.Writer, r *kit.Report) {
 			fmt.Fprintf(out, "        at %s\n", oneLine(line))
 		}
 	}
-	fmt.Fprintf(out, "%s %s: %d passed, %d failed\n", r.Plugin, r.Version, r.Passed, r.Failed)
 }
 
 func paintDiff(colour palette, line string) string {

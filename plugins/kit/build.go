@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -234,30 +233,4 @@ func commandRust(ctx context.Context, dir, _ string) (command, error) {
 	// must find it.
 	return command{args: []string{cargo, "build", "--quiet", "--release", "--offline", "--target", rustTarget, "--target-dir", "target"},
 		env: []string{"CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS=-C link-arg=-zstack-size=131072"}, produced: filepath.Join("target", rustTarget, "release", "plugin.wasm")}, nil
-}
-
-// Stamp says when the plugin was changed last: a text that is another one after every change. What is built counts only if built is true.
-func (p *Package) Stamp(built bool) (string, error) {
-	var b strings.Builder
-	skip := []string{"node_modules", "target", ".git"}
-	err := filepath.WalkDir(p.Dir, func(path string, d os.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			if os.IsNotExist(err) { // gone since the directory was read
-				return nil
-			}
-			return err
-		case d.IsDir() && slices.Contains(skip, d.Name()):
-			return filepath.SkipDir
-		case d.IsDir() || strings.HasPrefix(d.Name(), ".new-") || !built && strings.HasSuffix(path, ".wasm"):
-			return nil
-		}
-		info, err := d.Info()
-		if err != nil {
-			return nil // gone
-		}
-		fmt.Fprintln(&b, path, info.ModTime().UnixNano(), info.Size())
-		return nil
-	})
-	return b.String(), err
 }

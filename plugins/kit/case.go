@@ -43,6 +43,7 @@ const ErrorConfig = "config"
 
 const (
 	testsDir   = "tests"
+	eventsDir  = "events"
 	eventFile  = "event.json"
 	configFile = "config.json"
 	expectFile = "expect.yaml"

@@ -89,7 +89,7 @@ func readFile(files fs.FS, name string) ([]byte, error) {
 }
 
 func (p *Package) loadEvents(name string) error {
-	found, err := fs.Glob(p.files, "events/*.json")
+	found, err := fs.Glob(p.files, eventsDir+"/*.json")
 	if err != nil {
 		return err
 	}

@@ -165,7 +165,7 @@ func (s *scaffold) files() ([]written, error) {
 			return nil, err
 		}
 	}
-	for _, dir := range []file{{"events", "templates/common/events"}, {testsDir, "templates/tests/" + s.For}} {
+	for _, dir := range []file{{eventsDir, "templates/common/events"}, {testsDir, "templates/tests/" + s.For}} {
 		err := fs.WalkDir(templates, dir.from, func(at string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				return err
