@@ -201,9 +201,9 @@ func AppendEnvelope(dst []byte, f *Fields, id []byte, accepted time.Time) (out [
 	if f.ID != nil {
 		id = f.ID
 	}
-	dst = append(dst, `{"id":"`...)
+	dst = append(dst, beforeID...)
 	dst = append(dst, id...)
-	dst = append(dst, `","type":"`...)
+	dst = append(dst, beforeType...)
 	dst = append(dst, f.Type...)
 	dst = append(dst, `","time":"`...)
 	timeAt = len(dst)

@@ -5,6 +5,7 @@
 package event
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -40,19 +41,42 @@ func (e *Event) Clone() *Event {
 
 // A record, little-endian:
 //
-//	 0        4   5   6      8          16         24       28      32       36  37  38  39   40
-//	+--------+---+---+------+----------+----------+--------+-------+--------+---+---+---+---+
-//	| length | v | m | n    | accepted | reserved | timeAt | dataAt| dataLen|id |typ|ten|pro|
-//	+--------+---+---+------+----------+----------+--------+-------+--------+---+---+---+---+
-//	+---+---+-------------------+----+------+--------+---------+-------+----------+
-//	|tra|tim| n targets, 16 each| id | type | tenant | program | trace | envelope |
-//	+---+---+-------------------+----+------+--------+---------+-------+----------+
+//	 0        4   5   6      8          16       20       24        28  29  30  31  32  33
+//	+--------+---+---+------+----------+--------+--------+---------+---+---+---+---+---+---+
+//	| length | v | m | n    | accepted | timeAt | dataAt | dataLen |id |typ|ten|pro|tra|tim|
+//	+--------+---+---+------+----------+--------+--------+---------+---+---+---+---+---+---+
+//	+-------------------+----+------+--------+---------+-------+----------+
+//	| n targets, 16 each| id | type | tenant | program | trace | envelope |
+//	+-------------------+----+------+--------+---------+-------+----------+
 //
-// length counts the whole record; v is RecordVersion; m is the Mark; id…tim are one-byte lengths; timeAt, dataAt are offsets in the envelope.
+// length counts the whole record; v is RecordVersion; m is the Mark; id…tim are one-byte lengths; timeAt, dataAt are offsets in the envelope. The
+// bit inEnvelope of m says that id and type are not repeated: the envelope begins with them.
+//
+// Version 1 had eight bytes more behind accepted, and no bit inEnvelope; it is read for ever.
 const (
-	RecordVersion = 1
-	recordHeader  = 42
+	RecordVersion = 2
+	recordHeader  = 34
+	reservedV1    = 8
+	inEnvelope    = 0x80
 )
+
+// What stands before, between and behind id and type in an envelope of ours.
+const (
+	beforeID   = `{"id":"`
+	beforeType = `","type":"`
+	behindType = `"`
+)
+
+// leads says whether the envelope begins with e's id and type, as every envelope that BuildEvent makes does.
+func (e *Event) leads() bool {
+	env, n := e.Envelope, len(beforeID)+len(e.ID)+len(beforeType)+len(e.Type)+len(behindType)
+	if len(env) < n {
+		return false
+	}
+	id, typ := len(beforeID), len(beforeID)+len(e.ID)+len(beforeType)
+	return string(env[:id]) == beforeID && bytes.Equal(env[id:id+len(e.ID)], e.ID) && string(env[id+len(e.ID):typ]) == beforeType &&
+		bytes.Equal(env[typ:typ+len(e.Type)], e.Type) && string(env[n-len(behindType):n]) == behindType
+}
 
 // ErrRecord is what DecodeRecord wraps when the bytes are not a record.
 var ErrRecord = errors.New("damaged event record")
@@ -69,19 +93,25 @@ func AppendRecord(dst []byte, e *Event, targets []WebhookID) []byte {
 	start := len(dst)
 	var h [recordHeader]byte
 	h[4], h[5] = RecordVersion, byte(e.Mark)
+	leads := e.leads()
+	if leads {
+		h[5] |= inEnvelope
+	}
 	binary.LittleEndian.PutUint16(h[6:], uint16(len(targets)))
 	binary.LittleEndian.PutUint64(h[8:], uint64(e.Accepted))
-	binary.LittleEndian.PutUint32(h[24:], offsetIn(e.Envelope, e.Time))
-	binary.LittleEndian.PutUint32(h[28:], offsetIn(e.Envelope, e.Data))
-	binary.LittleEndian.PutUint32(h[32:], uint32(len(e.Data)))
-	h[36], h[37], h[38] = byte(len(e.ID)), byte(len(e.Type)), byte(len(e.Tenant))
-	h[39], h[40], h[41] = byte(len(e.Program)), byte(len(e.Trace)), byte(len(e.Time))
+	binary.LittleEndian.PutUint32(h[16:], offsetIn(e.Envelope, e.Time))
+	binary.LittleEndian.PutUint32(h[20:], offsetIn(e.Envelope, e.Data))
+	binary.LittleEndian.PutUint32(h[24:], uint32(len(e.Data)))
+	h[28], h[29], h[30] = byte(len(e.ID)), byte(len(e.Type)), byte(len(e.Tenant))
+	h[31], h[32], h[33] = byte(len(e.Program)), byte(len(e.Trace)), byte(len(e.Time))
 	dst = append(dst, h[:]...)
 	for i := range targets {
 		dst = append(dst, targets[i][:]...)
 	}
-	dst = append(dst, e.ID...)
-	dst = append(dst, e.Type...)
+	if !leads {
+		dst = append(dst, e.ID...)
+		dst = append(dst, e.Type...)
+	}
 	dst = append(dst, e.Tenant...)
 	dst = append(dst, e.Program...)
 	dst = append(dst, e.Trace...)
@@ -112,35 +142,59 @@ func DecodeRecord(b []byte) (e Event, targets Targets, rest []byte, err error) {
 	if len(b) < recordHeader {
 		return e, nil, nil, fmt.Errorf("%w: %d bytes left, a header has %d", ErrRecord, len(b), recordHeader)
 	}
-	if b[4] != RecordVersion {
-		return e, nil, nil, fmt.Errorf("%w: found %d, this program reads %d", ErrRecordVersion, b[4], RecordVersion)
+	head := recordHeader
+	switch b[4] {
+	case RecordVersion:
+	case 1:
+		head += reservedV1
+		if len(b) < head {
+			return e, nil, nil, fmt.Errorf("%w: %d bytes left, a header has %d", ErrRecord, len(b), head)
+		}
+	default:
+		return e, nil, nil, fmt.Errorf("%w: found %d, this program reads 1 to %d", ErrRecordVersion, b[4], RecordVersion)
 	}
+	h := b[head-recordHeader : head] // the offsets and lengths behind accepted, where version 2 has them
+	leads := b[4] > 1 && b[5]&inEnvelope != 0
 	length := binary.LittleEndian.Uint32(b)
 	n := int(binary.LittleEndian.Uint16(b[6:]))
-	fixed := recordHeader + 16*n + int(b[36]) + int(b[37]) + int(b[38]) + int(b[39]) + int(b[40])
+	idLen, typeLen := int(h[28]), int(h[29])
+	fixed := head + 16*n + int(h[30]) + int(h[31]) + int(h[32])
+	if !leads {
+		fixed += idLen + typeLen
+	}
 	if uint64(length) > uint64(len(b)) || uint64(fixed) > uint64(length) {
 		return e, nil, nil, fmt.Errorf("%w: length %d, fields %d, bytes %d", ErrRecord, length, fixed, len(b))
 	}
 	rec, rest := b[:length:length], b[length:]
-	p := recordHeader
+	p := head
 	take := func(k int) []byte {
 		v := rec[p : p+k : p+k]
 		p += k
 		return v
 	}
 	targets = Targets(take(16 * n))
-	e.ID, e.Type, e.Tenant = take(int(b[36])), take(int(b[37])), take(int(b[38]))
-	e.Program, e.Trace = take(int(b[39])), take(int(b[40]))
-	e.Mark = Mark(b[5])
+	if !leads {
+		e.ID, e.Type = take(idLen), take(typeLen)
+	}
+	e.Tenant, e.Program, e.Trace = take(int(h[30])), take(int(h[31])), take(int(h[32]))
+	e.Mark = Mark(b[5] &^ inEnvelope)
 	e.Accepted = int64(binary.LittleEndian.Uint64(b[8:]))
 	env := rec[p:]
-	timeAt, dataAt := uint64(binary.LittleEndian.Uint32(b[24:])), uint64(binary.LittleEndian.Uint32(b[28:]))
-	dataLen := uint64(binary.LittleEndian.Uint32(b[32:]))
-	if timeAt+uint64(b[41]) > uint64(len(env)) || dataAt+dataLen > uint64(len(env)) {
+	if leads {
+		id := len(beforeID)
+		typ := id + idLen + len(beforeType)
+		if typ+typeLen > len(env) {
+			return e, nil, nil, fmt.Errorf("%w: id or type outside the envelope of %d bytes", ErrRecord, len(env))
+		}
+		e.ID, e.Type = env[id:id+idLen:id+idLen], env[typ:typ+typeLen:typ+typeLen]
+	}
+	timeAt, dataAt := uint64(binary.LittleEndian.Uint32(h[16:])), uint64(binary.LittleEndian.Uint32(h[20:]))
+	dataLen, timeLen := uint64(binary.LittleEndian.Uint32(h[24:])), uint64(h[33])
+	if timeAt+timeLen > uint64(len(env)) || dataAt+dataLen > uint64(len(env)) {
 		return e, nil, nil, fmt.Errorf("%w: time or data outside the envelope of %d bytes", ErrRecord, len(env))
 	}
 	e.Envelope = env
-	e.Time = env[timeAt : timeAt+uint64(b[41])]
+	e.Time = env[timeAt : timeAt+timeLen]
 	e.Data = env[dataAt : dataAt+dataLen]
 	return e, targets, rest, nil
 }

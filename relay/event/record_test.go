@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"os"
 	"reflect"
 	"strings"
@@ -108,10 +109,12 @@ func TestRecordDamage(t *testing.T) {
 		"length too large":          {put32(0, 1<<31), ErrRecord},
 		"length at its maximum":     {put32(0, 1<<32-1), ErrRecord},
 		"too many targets":          {func(b []byte) []byte { b[6], b[7] = 0xff, 0xff; return b }, ErrRecord},
-		"time behind the envelope":  {put32(24, uint32(len(e.Envelope))), ErrRecord},
-		"time at the maximum":       {put32(24, 1<<32-1), ErrRecord},
-		"data behind the envelope":  {put32(28, uint32(len(e.Envelope))), ErrRecord},
-		"data too long":             {put32(32, 1<<32-1), ErrRecord},
+		"time behind the envelope":  {put32(16, uint32(len(e.Envelope))), ErrRecord},
+		"time at the maximum":       {put32(16, 1<<32-1), ErrRecord},
+		"data behind the envelope":  {put32(20, uint32(len(e.Envelope))), ErrRecord},
+		"data too long":             {put32(24, 1<<32-1), ErrRecord},
+		"id behind the envelope":    {func(b []byte) []byte { b[28] = 255; return b }, ErrRecord},
+		"version 1 without its end": {func(b []byte) []byte { b[4] = 1; return b[:recordHeader] }, ErrRecord},
 		"version 0":                 {func(b []byte) []byte { b[4] = 0; return b }, ErrRecordVersion},
 		"a later version":           {func(b []byte) []byte { b[4] = RecordVersion + 1; return b }, ErrRecordVersion},
 		"a later version, cut":      {func(b []byte) []byte { b[4] = RecordVersion + 1; return b[:recordHeader] }, ErrRecordVersion},
@@ -126,27 +129,29 @@ func TestRecordDamage(t *testing.T) {
 	}
 }
 
-// TestRecordFixture reads a record that version 1 wrote. Data directories hold such records: this file may never be made again.
-func TestRecordFixture(t *testing.T) {
-	text, err := os.ReadFile("testdata/record.v1.hex")
-	if err != nil {
-		t.Fatal(err)
-	}
-	rec, err := hex.DecodeString(strings.Join(strings.Fields(string(text)), ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, ids, rest, err := DecodeRecord(rec)
-	if err != nil {
-		t.Fatal(err)
-	}
+// TestRecordFixtures reads records that each version wrote. Data directories hold such records: these files may never be made again.
+func TestRecordFixtures(t *testing.T) {
 	e, targets := sample(t)
-	checkEvent(t, &got, &e)
-	if len(rest) != 0 || ids.Len() != 2 || ids.At(0) != targets[0] || ids.At(1) != targets[1] {
-		t.Errorf("targets %x, rest %x", ids, rest)
-	}
-	if want := AppendRecord(nil, &e, targets); !bytes.Equal(rec, want) {
-		t.Errorf("this program writes another record:\n%s", hex.Dump(want))
+	for v := 1; v <= RecordVersion; v++ {
+		text, err := os.ReadFile(fmt.Sprintf("testdata/record.v%d.hex", v))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec, err := hex.DecodeString(strings.Join(strings.Fields(string(text)), ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, ids, rest, err := DecodeRecord(rec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkEvent(t, &got, &e)
+		if len(rest) != 0 || ids.Len() != 2 || ids.At(0) != targets[0] || ids.At(1) != targets[1] {
+			t.Errorf("version %d: targets %x, rest %x", v, ids, rest)
+		}
+		if want := AppendRecord(nil, &e, targets); v == RecordVersion && !bytes.Equal(rec, want) {
+			t.Errorf("this program writes another record:\n%s", hex.Dump(want))
+		}
 	}
 }
 
@@ -168,6 +173,9 @@ func FuzzDecodeRecord(f *testing.F) {
 	f.Add(AppendRecord(nil, &e, targets))
 	f.Add(AppendRecord(nil, &Event{}, nil))
 	f.Add(make([]byte, recordHeader))
+	old := AppendRecord(nil, &Event{ID: []byte("i")}, nil)
+	old[4] = 1
+	f.Add(append(old, make([]byte, reservedV1)...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		e, targets, rest, err := DecodeRecord(b)
 		if err != nil {
