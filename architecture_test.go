@@ -38,7 +38,7 @@ var house = map[string]room{
 	// What happened, in a store of its own: whoever makes attempts writes, the wing reads.
 	"relay/history": {imports: []string{"relay/event"}},
 	// The wing reads what the path of an event leaves behind: never queue, ingress or deliver.
-	"relay/admin": {imports: []string{"relay/event"}, tests: []string{"relay/metrics"}},
+	"relay/admin": {imports: []string{"config", "relay/event"}, tests: []string{"relay/metrics"}},
 
 	"relay/queue":           {imports: []string{"relay/event"}},
 	"relay/queue/badgerq":   {imports: []string{"relay/event", "relay/queue"}, tests: []string{"relay/queue/queuetest"}},

@@ -83,7 +83,8 @@ func (d *daemon) run(ctx context.Context) error {
 	for _, w := range c.Warnings() {
 		d.log.Warn("config: " + w.String())
 	}
-	if d.relay, err = relay.New(ctx, relay.Options{Config: c, Log: d.log, Version: readVersion().Version}); err != nil {
+	if d.relay, err = relay.New(ctx, relay.Options{Config: c, Log: d.log, Version: readVersion().Version,
+		Load: func() (*config.Config, error) { return config.Load(d.files...) }, Loaded: d.loaded}); err != nil {
 		return startError(err)
 	}
 	d.announce(c)
@@ -146,12 +147,7 @@ func (d *daemon) startReload(ctx context.Context) {
 
 // reload puts the files' config in force, or logs every mistake in it and leaves everything as it was.
 func (d *daemon) reload(ctx context.Context) {
-	c, err := config.Load(d.files...)
-	if err != nil {
-		d.relay.ReloadFailed()
-	} else {
-		err = d.relay.Reload(ctx, c)
-	}
+	_, err := d.relay.ReloadFiles(ctx)
 	var problems config.Problems
 	switch {
 	case errors.As(err, &problems):
@@ -161,13 +157,16 @@ func (d *daemon) reload(ctx context.Context) {
 		d.log.Error("reload refused: the config that was in force stays", "mistakes", len(problems))
 	case err != nil:
 		d.log.Error("reload failed: the config that was in force stays", "error", err)
-	default:
-		if err := d.setLevel(c); err != nil {
-			d.log.Error("reload: the log's level stays", "error", err)
-		}
-		for _, w := range c.Warnings() {
-			d.log.Warn("config: " + w.String())
-		}
+	}
+}
+
+// loaded is called with a config that has come into force, whoever asked for it.
+func (d *daemon) loaded(c *config.Config) {
+	if err := d.setLevel(c); err != nil {
+		d.log.Error("reload: the log's level stays", "error", err)
+	}
+	for _, w := range c.Warnings() {
+		d.log.Warn("config: " + w.String())
 	}
 }
 

@@ -51,6 +51,10 @@ type Options struct {
 	Config  *config.Config
 	Log     *slog.Logger
 	Version string // for the User-Agent and the API
+
+	// Load reads the configuration again, for reloads that the API asks for; nil = it cannot be. Loaded is told what has come into force by ReloadFiles.
+	Load   func() (*config.Config, error)
+	Loaded func(*config.Config)
 }
 
 // Relay is one running edgerelay.
@@ -70,6 +74,10 @@ type Relay struct {
 	admin    *admin.Server
 	table    atomic.Pointer[webhooks.Table]
 	trials   trials
+	load     func() (*config.Config, error) // see Options
+	loaded   func(*config.Config)
+	boot     *config.Config // what it was started with: some keys stay as they are there
+	loading  sync.Mutex     // one ReloadFiles at a time; taken before mu
 
 	mu         sync.Mutex // one reload at a time; guards what follows
 	cfg        *config.Config
@@ -77,6 +85,7 @@ type Relay struct {
 	disabled   map[event.WebhookID]string
 	adminToken string
 	freshToken bool
+	stopping   bool // no reload any more
 	draining   atomic.Bool
 	onStop     []stop // in the order of starting; stopped from the end
 	addrs      [2]net.Addr
@@ -91,7 +100,7 @@ type stop struct {
 // New opens the data directory, compiles everything and binds the listeners. After an error nothing is left open.
 // A mistake in the configuration is a config.Problems.
 func New(ctx context.Context, o Options) (*Relay, error) {
-	r := &Relay{log: o.Log, version: o.Version, started: time.Now(), metrics: metrics.New(), cfg: o.Config, disabled: map[event.WebhookID]string{}, trials: newTrials()}
+	r := &Relay{log: o.Log, version: o.Version, started: time.Now(), metrics: metrics.New(), cfg: o.Config, disabled: map[event.WebhookID]string{}, trials: newTrials(), load: o.Load, loaded: o.Loaded, boot: o.Config}
 	if err := r.open(ctx); err != nil {
 		stopCtx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
@@ -293,6 +302,7 @@ func (r *Relay) Stop(ctx context.Context) error { return r.stopAll(ctx) }
 
 // stopAll stops everything that was started, the last first, under one deadline.
 func (r *Relay) stopAll(ctx context.Context) error {
+	r.stopReloads()
 	var errs []error
 	for i := len(r.onStop) - 1; i >= 0; i-- {
 		if err := r.onStop[i].fn(ctx); err != nil {

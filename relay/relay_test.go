@@ -60,9 +60,7 @@ func start(t *testing.T, dir, text string) *running {
 func (r *running) load(text string) *config.Config {
 	r.t.Helper()
 	file := filepath.Join(r.dir, "edgerelay.yaml")
-	head := fmt.Sprintf("version: 1\ndata_dir: %s\ningress: { listen: 127.0.0.1:0 }\nadmin: { listen: 127.0.0.1:0 }\nsender: { allow_private_networks: [127.0.0.0/8] }\n",
-		filepath.Join(r.dir, "data"))
-	if err := os.WriteFile(file, []byte(head+text), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(r.head()+text), 0o600); err != nil {
 		r.t.Fatal(err)
 	}
 	c, err := config.Load(file)
@@ -70,6 +68,12 @@ func (r *running) load(text string) *config.Config {
 		r.t.Fatalf("load config:\n%v", err)
 	}
 	return c
+}
+
+// head is what every configuration begins with.
+func (r *running) head() string {
+	return fmt.Sprintf("version: 1\ndata_dir: %s\ningress: { listen: 127.0.0.1:0 }\nadmin: { listen: 127.0.0.1:0 }\nsender: { allow_private_networks: [127.0.0.0/8] }\n",
+		filepath.Join(r.dir, "data"))
 }
 
 func testLog(t *testing.T) *slog.Logger {

@@ -47,6 +47,9 @@ func (r *Relay) use(c *config.Config, b *built) (old *built) {
 func (r *Relay) Reload(ctx context.Context, c *config.Config) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.stopping {
+		return errStopping
+	}
 	b, err := r.build(ctx, c)
 	if err == nil {
 		if err = r.setAccess(c, b); err != nil {
@@ -57,9 +60,9 @@ func (r *Relay) Reload(ctx context.Context, c *config.Config) error {
 		r.metrics.Reloaded(false, time.Now())
 		return err
 	}
-	if keys := needRestart(r.cfg, c); len(keys) > 0 {
+	if keys := needRestart(r.boot, c); len(keys) > 0 {
 		r.log.Warn("some changes take effect after a restart only", "keys", strings.Join(keys, ", "))
-		c.DataDir = r.cfg.DataDir
+		c.DataDir = r.boot.DataDir
 	}
 	old := r.use(c, b)
 	r.metrics.Reloaded(true, time.Now())
@@ -82,20 +85,28 @@ func (r *Relay) setAccess(c *config.Config, b *built) error {
 	return r.ingress.SetPolicy(policyOf(c, b))
 }
 
-// needRestart lists the sections that differ and that a reload does not touch.
-func needRestart(old, next *config.Config) (keys []string) {
-	for _, s := range []struct {
-		key  string
-		a, b any
-	}{
-		{"data_dir", old.DataDir, next.DataDir}, {"queue", old.Queue, next.Queue}, {"history", old.History, next.History},
-		{"ingress.listen", old.Ingress.Listen, next.Ingress.Listen}, {"ingress.tls", old.Ingress.TLS, next.Ingress.TLS},
-		{"ingress.max_body", old.Ingress.MaxBody, next.Ingress.MaxBody},
-		{"admin.listen", old.Admin.Listen, next.Admin.Listen}, {"admin.tls", old.Admin.TLS, next.Admin.TLS},
-		{"sender.allow_private_networks", old.Sender.AllowPrivateNetworks, next.Sender.AllowPrivateNetworks},
-		{"sender.user_agent", old.Sender.UserAgent, next.Sender.UserAgent}, {"sender.max_in_flight", old.Sender.MaxInFlight, next.Sender.MaxInFlight},
-	} {
-		if !reflect.DeepEqual(s.a, s.b) {
+// restartSections are the keys that a reload does not touch.
+var restartSections = []struct {
+	key string
+	of  func(*config.Config) any
+}{
+	{"data_dir", func(c *config.Config) any { return c.DataDir }},
+	{"queue", func(c *config.Config) any { return c.Queue }},
+	{"history", func(c *config.Config) any { return c.History }},
+	{"ingress.listen", func(c *config.Config) any { return c.Ingress.Listen }},
+	{"ingress.tls", func(c *config.Config) any { return c.Ingress.TLS }},
+	{"ingress.max_body", func(c *config.Config) any { return c.Ingress.MaxBody }},
+	{"admin.listen", func(c *config.Config) any { return c.Admin.Listen }},
+	{"admin.tls", func(c *config.Config) any { return c.Admin.TLS }},
+	{"sender.allow_private_networks", func(c *config.Config) any { return c.Sender.AllowPrivateNetworks }},
+	{"sender.user_agent", func(c *config.Config) any { return c.Sender.UserAgent }},
+	{"sender.max_in_flight", func(c *config.Config) any { return c.Sender.MaxInFlight }},
+}
+
+// needRestart lists the sections in which next differs from what the relay was started with.
+func needRestart(boot, next *config.Config) (keys []string) {
+	for _, s := range restartSections {
+		if !reflect.DeepEqual(s.of(boot), s.of(next)) {
 			keys = append(keys, s.key)
 		}
 	}
