@@ -91,6 +91,7 @@ var owners = map[string]string{
 	"github.com/prometheus/client_golang":            "relay/metrics",
 	"github.com/HdrHistogram/hdrhistogram-go":        "bench cli",
 	"github.com/spf13/cobra":                         "cli",
+	"github.com/danielgtaylor/huma":                  "relay/admin", // schemas and the API document
 	"github.com/KimMachineGun/automemlimit":          "cli",
 	"golang.org/x/term":                              "cli",
 	"golang.org/x/text":                              "relay/catalogue", // the words of the schema checker

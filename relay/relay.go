@@ -218,7 +218,7 @@ func (r *Relay) openAdmin(dir string) error {
 		return fmt.Errorf("admin: %w", err)
 	}
 	r.addrs[1] = ln.Addr()
-	r.admin, err = admin.New(admin.Options{Listener: ln, TLS: tlsConfig, Tokens: tokens, Deliveries: deliveries{r}, Webhooks: r.webhooks,
+	r.admin, err = admin.New(admin.Options{Listener: ln, TLS: tlsConfig, Tokens: tokens, Version: r.version, Deliveries: deliveries{r}, Webhooks: r.webhooks,
 		Stats: r.stats, Health: r.health, Ready: r.ready, Metrics: r.metrics.Handler(), Log: r.log})
 	if err != nil {
 		return errors.Join(err, ln.Close())

@@ -115,7 +115,7 @@ func (s *Server) authorize(r *http.Request, rt route) (*grant, *problem) {
 	switch {
 	case g == nil:
 		return nil, &problem{Status: http.StatusUnauthorized, Type: "unauthorized", Title: "Unauthorized", Detail: "send a valid token: Authorization: Bearer …"}
-	case g.role < rt.needs:
+	case g.role < rt.role:
 		return nil, &problem{Status: http.StatusForbidden, Type: "forbidden", Title: "Forbidden", Detail: "the role of this token does not allow this"}
 	case rt.global && !g.all():
 		return nil, &problem{Status: http.StatusForbidden, Type: "forbidden", Title: "Forbidden", Detail: "this needs a token for all tenants"}

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"net/http"
 )
 
@@ -16,37 +17,36 @@ type checkAnswer struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// healthz answers GET /healthz: is the process alive, or should a supervisor restart it.
-func (s *Server) healthz(w http.ResponseWriter, r *http.Request, _ *grant) error {
-	return s.health(w, r, s.opts.Health())
+type healthInput struct {
+	Verbose bool `query:"verbose" doc:"With every check, for tokens of all tenants."`
 }
 
-// readyz answers GET /readyz: should the process get traffic.
-func (s *Server) readyz(w http.ResponseWriter, r *http.Request, _ *grant) error {
-	return s.health(w, r, s.opts.Ready())
+// healthz says whether the process is alive, or a supervisor should restart it.
+func (s *Server) healthz(_ context.Context, c *call, in *healthInput) (healthAnswer, error) {
+	return s.health(c, in, s.opts.Health())
+}
+
+// readyz says whether the process should get traffic.
+func (s *Server) readyz(_ context.Context, c *call, in *healthInput) (healthAnswer, error) {
+	return s.health(c, in, s.opts.Ready())
 }
 
 // health is open to probes, but what exactly fails is for operators: ?verbose needs a token.
-func (s *Server) health(w http.ResponseWriter, r *http.Request, checks []Check) error {
-	q, err := query(r, "verbose")
-	if err != nil {
-		return err
-	}
-	verbose := q.has("verbose")
-	if verbose {
-		if _, p := s.authorize(r, route{needs: RoleViewer, global: true}); p != nil {
-			return p
+func (s *Server) health(c *call, in *healthInput, checks []Check) (healthAnswer, error) {
+	answer := healthAnswer{Status: "ok"}
+	if in.Verbose {
+		if _, p := s.authorize(c.request, route{op: op{role: RoleViewer, global: true}}); p != nil {
+			return answer, p
 		}
 	}
-	status, answer := http.StatusOK, healthAnswer{Status: "ok"}
-	for _, c := range checks {
-		line := checkAnswer{Name: c.Name, OK: c.Err == nil}
-		if c.Err != nil {
-			status, answer.Status, line.Detail = http.StatusServiceUnavailable, "failing", c.Err.Error()
+	for _, check := range checks {
+		line := checkAnswer{Name: check.Name, OK: check.Err == nil}
+		if check.Err != nil {
+			c.status, answer.Status, line.Detail = http.StatusServiceUnavailable, "failing", check.Err.Error()
 		}
-		if verbose {
+		if in.Verbose {
 			answer.Checks = append(answer.Checks, line)
 		}
 	}
-	return writeJSON(w, status, answer)
+	return answer, nil
 }

@@ -54,11 +54,8 @@ type whoAnswer struct {
 }
 
 // whoami tells a client what its token may do, so that it need not offer the rest.
-func (s *Server) whoami(w http.ResponseWriter, r *http.Request, g *grant) error {
-	if _, err := query(r); err != nil {
-		return err
-	}
-	a := whoAnswer{Name: g.name, Role: g.role.String(), Global: g.all(), Tenants: []string{}}
-	a.Tenants = append(a.Tenants, slices.Sorted(slices.Values(g.tenants))...)
-	return writeJSON(w, http.StatusOK, a)
+func (s *Server) whoami(_ context.Context, c *call, _ *none) (whoAnswer, error) {
+	a := whoAnswer{Name: c.name, Role: c.role.String(), Global: c.all(), Tenants: []string{}}
+	a.Tenants = append(a.Tenants, slices.Sorted(slices.Values(c.tenants))...)
+	return a, nil
 }

@@ -4,63 +4,62 @@ import (
 	"errors"
 	"net/http"
 	"net/http/pprof"
+	"reflect"
 	"slices"
 	"strings"
 )
 
-// route is one line of the API's table of contents.
-type route struct {
-	method  string
-	pattern string
-	needs   Role // 0 = open to everybody: health probes
-	global  bool // shows more than one tenant's things, so the token must reach all tenants
-	handle  func(w http.ResponseWriter, r *http.Request, g *grant) error
-}
-
-// routes lists every route and who may use it. The tests go through this list, so a route cannot be forgotten there.
+// routes lists every route and who may use it. The tests and the document go through this list, so a route cannot be forgotten there.
 func (s *Server) routes() []route {
-	list := []route{
-		{"GET", "/healthz", 0, false, s.healthz},
-		{"GET", "/readyz", 0, false, s.readyz},
-		{"GET", "/metrics", RoleViewer, true, s.metrics},
-
-		{"GET", "/api/v1/whoami", RoleViewer, false, s.whoami},
-		{"GET", "/api/v1/deliveries", RoleViewer, false, s.listDeliveries},
-		{"GET", "/api/v1/deliveries/{id}", RoleViewer, false, s.getDelivery},
-		{"POST", "/api/v1/deliveries/{id}/retry", RoleEditor, false, s.retryDelivery},
-		{"GET", "/api/v1/webhooks", RoleViewer, false, s.listWebhooks},
-		{"GET", "/api/v1/webhooks/{id}", RoleViewer, false, s.getWebhook},
-		{"GET", "/api/v1/stats", RoleViewer, false, s.stats},
-	}
+	list := slices.Concat(
+		s.relayRoutes(),
+		s.deliveryRoutes(),
+		s.webhookRoutes(),
+	)
 	if s.opts.Pprof {
-		list = append(list,
-			route{"GET", "/debug/pprof/", RoleAdmin, true, plain(pprof.Index)},
-			route{"GET", "/debug/pprof/cmdline", RoleAdmin, true, plain(pprof.Cmdline)},
-			route{"GET", "/debug/pprof/profile", RoleAdmin, true, plain(pprof.Profile)},
-			route{"GET", "/debug/pprof/symbol", RoleAdmin, true, plain(pprof.Symbol)},
-			route{"GET", "/debug/pprof/trace", RoleAdmin, true, plain(pprof.Trace)})
+		for path, h := range map[string]http.HandlerFunc{"": pprof.Index, "cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace} {
+			list = append(list, plain(op{method: "GET", path: "/debug/pprof/" + path, role: RoleAdmin, global: true}, h))
+		}
 	}
 	return list
 }
 
-// plain adapts a handler that needs no grant.
-func plain(h http.HandlerFunc) func(http.ResponseWriter, *http.Request, *grant) error {
-	return func(w http.ResponseWriter, r *http.Request, _ *grant) error {
-		h(w, r)
-		return nil
+// relayRoutes are those about the relay as a whole.
+func (s *Server) relayRoutes() []route {
+	return []route{
+		operation(op{method: "GET", path: "/healthz", id: "get-health", tag: "relay", errors: []int{401, 403, 503},
+			summary: "Whether the process is alive"}, s.healthz),
+		operation(op{method: "GET", path: "/readyz", id: "get-readiness", tag: "relay", errors: []int{401, 403, 503},
+			summary: "Whether producers should be sent here"}, s.readyz),
+		plain(op{method: "GET", path: "/metrics", id: "get-metrics", tag: "relay", role: RoleViewer, global: true, media: "text/plain",
+			summary: "Metrics for Prometheus"}, func(w http.ResponseWriter, r *http.Request) { s.opts.Metrics.ServeHTTP(w, r) }),
+		operation(op{method: "GET", path: "/api/v1/stats", id: "get-stats", tag: "relay", role: RoleViewer,
+			summary: "What the relay and its webhooks have done since it was started"}, s.stats),
+		operation(op{method: "GET", path: "/api/v1/whoami", id: "get-whoami", tag: "relay", role: RoleViewer,
+			summary: "What the token of the request may do"}, s.whoami),
+		plain(op{method: "GET", path: "/api/openapi.json", id: "get-openapi", tag: "relay", media: "application/json",
+			summary: "This document"}, s.serveDocument),
+		plain(op{method: "GET", path: "/api/docs", id: "get-reference", tag: "relay", media: "text/html",
+			summary: "This document for people"}, s.serveReference),
 	}
 }
 
-func (s *Server) metrics(w http.ResponseWriter, r *http.Request, _ *grant) error {
-	s.opts.Metrics.ServeHTTP(w, r)
-	return nil
+// plain makes the route of a handler that takes any parameters and needs no token's tenants.
+func plain(o op, h http.HandlerFunc) route {
+	if o.status == 0 {
+		o.status = http.StatusOK
+	}
+	return route{op: o, in: reflect.TypeFor[none](), handle: func(w http.ResponseWriter, r *http.Request, _ *grant) error {
+		h(w, r)
+		return nil
+	}}
 }
 
 // mux builds the router. Methods are told apart here and not by ServeMux, so that 404 and 405 are problems like all others.
-func (s *Server) mux() *http.ServeMux {
+func (s *Server) mux(routes []route) *http.ServeMux {
 	byPattern := map[string][]route{}
-	for _, rt := range s.routes() {
-		byPattern[rt.pattern] = append(byPattern[rt.pattern], rt)
+	for _, rt := range routes {
+		byPattern[rt.path] = append(byPattern[rt.path], rt)
 	}
 	mux := http.NewServeMux()
 	for pattern, rts := range byPattern {
@@ -92,7 +91,7 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, rts []route) {
 
 func (s *Server) run(w http.ResponseWriter, r *http.Request, rt route) {
 	var g *grant
-	if rt.needs > 0 {
+	if rt.role > 0 {
 		var p *problem
 		if g, p = s.authorize(r, rt); p != nil {
 			writeProblem(w, p)
@@ -104,8 +103,14 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, rt route) {
 		return
 	}
 	var p *problem
+	var mistakes Mistakes
+	var conflict *Conflict
 	switch {
 	case errors.As(err, &p):
+	case errors.As(err, &mistakes):
+		p = mistakes.problem()
+	case errors.As(err, &conflict):
+		p = &problem{Status: http.StatusConflict, Type: "conflict", Title: "Conflict", Detail: conflict.Error()}
 	case errors.Is(err, ErrNotFound):
 		p = problemNotFound("")
 	case errors.Is(err, ErrCursor):
@@ -115,7 +120,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, rt route) {
 	case r.Context().Err() != nil:
 		return // the client has gone
 	default:
-		s.opts.Log.Error("admin request failed", "method", rt.method, "route", rt.pattern, "err", err)
+		s.opts.Log.Error("admin request failed", "method", rt.method, "route", rt.path, "err", err)
 		p = &problem{Status: http.StatusInternalServerError, Type: "internal", Title: "Internal error", Detail: "the log says more"}
 	}
 	writeProblem(w, p)

@@ -4,8 +4,20 @@
 // through the small interfaces in this file, which relay hands in. So it may import event, webhooks, history, metrics, payload, sign and
 // config, but never queue, ingress or deliver.
 //
-// Who may do what is decided in one place, the table in routes.go: each route names the role it needs, and a token reaches only
-// its tenants. What belongs to another tenant answers 404, exactly as if it did not exist.
+// Who may do what is decided in one place: each operation names the role it needs (routes.go), and a token reaches only its tenants. What
+// belongs to another tenant answers 404, exactly as if it did not exist.
+//
+// A new operation is an input struct, an output struct, a method of Server and a line in a list of routes, in a file of its own:
+//
+//	func (s *Server) eventRoutes() []route {
+//		return []route{operation(op{method: "GET", path: "/api/v1/events/{id}", id: "get-event", tag: "events", role: RoleViewer,
+//			summary: "Show one event"}, s.getEvent)}
+//	}
+//
+// The list is named in routes (routes.go), the interface or function that it needs in Options, and relay hands that in. operation.go says what else an op
+// can declare, binding.go how inputs are read (path, query, header, Body), problem.go how refusals are said (problem, Mistakes for 422, Conflict for 409,
+// ErrNotFound). The document at /api/openapi.json and its page at /api/docs follow from these types by themselves, and so do the tests that send every
+// example and try every route with every kind of token: give parameters an example tag and bodies an example.
 //
 // Serve starts net/http's goroutines; Close waits for them.
 package admin
@@ -13,6 +25,7 @@ package admin
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -48,6 +61,7 @@ type Options struct {
 	TLS      *tls.Config // nil = plain HTTP
 	Tokens   []Token     // at least one; a relay without configured tokens generates one (NewToken)
 	Hosts    []string    // names by which clients may address a loopback listener, besides localhost and loopback addresses
+	Version  string      // of the program, for the document
 
 	Deliveries Deliveries
 	Webhooks   func() []Webhook // every webhook of every tenant
@@ -55,19 +69,22 @@ type Options struct {
 	Health     func() []Check // is the process alive
 	Ready      func() []Check // should it get traffic
 	Metrics    http.Handler
-	Pprof      bool // serve /debug/pprof/ to tokens of the role admin
+	Schemas    map[string]json.RawMessage // JSON Schemas that operations name, such as that of a webhook in the configuration
+	Pprof      bool                       // serve /debug/pprof/ to tokens of the role admin
 
 	Log *slog.Logger
 }
 
 // Server is the management API.
 type Server struct {
-	opts     Options
-	handler  http.Handler
-	ui       http.Handler // what Mount was given; nil = nothing
-	http     *http.Server
-	tokens   atomic.Pointer[[]grant]
-	loopback bool // the listener is on a loopback address, so the Host header is checked
+	opts      Options
+	handler   http.Handler
+	ui        http.Handler // what Mount was given; nil = nothing
+	http      *http.Server
+	tokens    atomic.Pointer[[]grant]
+	document  []byte // OpenAPI
+	reference []byte // the same as a page
+	loopback  bool   // the listener is on a loopback address, so the Host header is checked
 }
 
 // New prepares a server; Serve runs it.
@@ -76,7 +93,11 @@ func New(o Options) (*Server, error) {
 	if err := s.SetTokens(o.Tokens); err != nil {
 		return nil, err
 	}
-	s.handler = s.guard(s.mux())
+	routes := s.routes()
+	if err := s.describe(routes); err != nil {
+		return nil, err
+	}
+	s.handler = s.guard(s.mux(routes))
 	s.http = &http.Server{
 		Handler:           s.handler,
 		TLSConfig:         o.TLS,

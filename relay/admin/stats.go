@@ -1,7 +1,7 @@
 package admin
 
 import (
-	"net/http"
+	"context"
 	"time"
 )
 
@@ -21,18 +21,14 @@ type webhookStats struct {
 	Counters     Counters `json:"counters"`
 }
 
-// stats answers GET /api/v1/stats.
-func (s *Server) stats(w http.ResponseWriter, r *http.Request, g *grant) error {
-	if _, err := query(r); err != nil {
-		return err
-	}
+func (s *Server) stats(_ context.Context, c *call, _ *none) (statsAnswer, error) {
 	st := s.opts.Stats()
 	a := statsAnswer{Version: st.Version, Started: st.Started}
-	if g.all() {
+	if c.all() {
 		a.Queue = &st.Queue
 	}
 	for _, wh := range s.opts.Webhooks() {
-		if !g.sees(wh.Tenant) {
+		if !c.sees(wh.Tenant) {
 			continue
 		}
 		a.Webhooks.Total++
@@ -42,11 +38,11 @@ func (s *Server) stats(w http.ResponseWriter, r *http.Request, g *grant) error {
 		if wh.Circuit == "open" {
 			a.Webhooks.OpenCircuits++
 		}
-		c := &a.Webhooks.Counters
-		c.Delivered += wh.Counters.Delivered
-		c.Failed += wh.Counters.Failed
-		c.Dead += wh.Counters.Dead
-		c.InFlight += wh.Counters.InFlight
+		sum := &a.Webhooks.Counters
+		sum.Delivered += wh.Counters.Delivered
+		sum.Failed += wh.Counters.Failed
+		sum.Dead += wh.Counters.Dead
+		sum.InFlight += wh.Counters.InFlight
 	}
-	return writeJSON(w, http.StatusOK, a)
+	return a, nil
 }

@@ -2,36 +2,43 @@ package admin
 
 import (
 	"cmp"
+	"context"
 	"encoding/base64"
-	"net/http"
 	"slices"
 	"strings"
-
-	"edgerelay/relay/event"
 )
 
-// listWebhooks answers GET /api/v1/webhooks, ordered by tenant and name.
-func (s *Server) listWebhooks(w http.ResponseWriter, r *http.Request, g *grant) error {
-	q, err := query(r, "status", "search", "program", "limit", "cursor")
-	if err != nil {
-		return err
+type listWebhooksInput struct {
+	Limit   int     `query:"limit" minimum:"1" maximum:"1000" default:"100" example:"10" doc:"How many at most."`
+	Cursor  string  `query:"cursor" doc:"next_cursor of the page before."`
+	Status  string  `query:"status" enum:"draft,active,paused" example:"active" doc:"Only those with this status."`
+	Search  string  `query:"search" doc:"Only those whose name contains this, or whose id it is."`
+	Program *string `query:"program" empty:"true" doc:"Only those of this program; empty = only those of none."`
+}
+
+type webhookInput struct {
+	ID string `path:"id" doc:"Id of the webhook." example:"wh_00000000000000000000000000"`
+}
+
+func (s *Server) webhookRoutes() []route {
+	return []route{
+		operation(op{method: "GET", path: "/api/v1/webhooks", id: "list-webhooks", tag: "webhooks", role: RoleViewer,
+			summary: "List webhooks by tenant and name"}, s.listWebhooks),
+		operation(op{method: "GET", path: "/api/v1/webhooks/{id}", id: "get-webhook", tag: "webhooks", role: RoleViewer,
+			summary: "Show one webhook"}, s.getWebhook),
 	}
-	status, err := q.oneOf("status", "draft", "active", "paused")
+}
+
+func (s *Server) listWebhooks(_ context.Context, c *call, in *listWebhooksInput) (page[Webhook], error) {
+	p := page[Webhook]{}
+	after, err := base64.RawURLEncoding.DecodeString(in.Cursor)
 	if err != nil {
-		return err
+		return p, ErrCursor
 	}
-	limit, err := q.limit(100, 1000)
-	if err != nil {
-		return err
-	}
-	after, err := base64.RawURLEncoding.DecodeString(q.get("cursor"))
-	if err != nil {
-		return ErrCursor
-	}
-	search := strings.ToLower(q.get("search"))
+	search := strings.ToLower(in.Search)
 	items := []Webhook{}
 	for _, wh := range s.opts.Webhooks() {
-		if !g.sees(wh.Tenant) || q.has("status") && wh.Status != status || q.has("program") && wh.Program != q.get("program") {
+		if !c.sees(wh.Tenant) || in.Status != "" && wh.Status != in.Status || in.Program != nil && wh.Program != *in.Program {
 			continue
 		}
 		if search == "" || wh.ID == search || strings.Contains(strings.ToLower(wh.Name), search) {
@@ -43,36 +50,28 @@ func (s *Server) listWebhooks(w http.ResponseWriter, r *http.Request, g *grant) 
 	if found {
 		from++
 	}
-	p := page[Webhook]{Items: items[from:]}
-	if len(p.Items) > limit {
-		p.Items = p.Items[:limit]
-		p.NextCursor = base64.RawURLEncoding.EncodeToString([]byte(webhookKey(p.Items[limit-1])))
+	p.Items = items[from:]
+	if len(p.Items) > in.Limit {
+		p.Items = p.Items[:in.Limit]
+		p.NextCursor = base64.RawURLEncoding.EncodeToString([]byte(webhookKey(p.Items[in.Limit-1])))
 	}
 	for i := range p.Items {
 		p.Items[i].URL = RedactURL(p.Items[i].URL)
 	}
-	return writeJSON(w, http.StatusOK, p)
+	return p, nil
 }
 
 // webhookKey orders the list; a cursor is the key of the last item, so it stays valid when that webhook goes away.
 func webhookKey(w Webhook) string { return w.Tenant + "\x00" + w.Name + "\x00" + w.ID }
 
-// getWebhook answers GET /api/v1/webhooks/{id}.
-func (s *Server) getWebhook(w http.ResponseWriter, r *http.Request, g *grant) error {
-	if _, err := query(r); err != nil {
-		return err
-	}
-	id := r.PathValue("id")
-	if _, err := event.ParseWebhookID(id); err != nil {
-		return ErrNotFound
-	}
+func (s *Server) getWebhook(_ context.Context, c *call, in *webhookInput) (Webhook, error) {
 	for _, wh := range s.opts.Webhooks() {
-		if wh.ID == id && g.sees(wh.Tenant) {
+		if wh.ID == in.ID && c.sees(wh.Tenant) {
 			wh.URL = RedactURL(wh.URL)
-			return writeJSON(w, http.StatusOK, wh)
+			return wh, nil
 		}
 	}
-	return ErrNotFound
+	return Webhook{}, ErrNotFound
 }
 
 // RedactURL hides what may be secret in a URL or a URL template: the user and password, the values of the query, the fragment. It works
