@@ -21,6 +21,7 @@ type decoder struct {
 	index   *index
 	report  *report
 	literal bool // ${…} is text: whoever wrote the file must not read the environment of who loads it
+	foreign bool // nor name files: see Foreign
 }
 
 // nodeDecoder is for types that have more than one shape in YAML, or an open set of keys.

@@ -145,17 +145,22 @@ func (c *Config) settle() {
 		}
 	}
 	for i := range c.Webhooks {
-		w := &c.Webhooks[i]
-		path := fmt.Sprintf("webhooks[%d]", i)
-		c.settleRetry(path+".retry", &w.Retry, c.Retry)
-		if !c.index.has(path + ".timeout") {
-			w.Timeout = c.Sender.Timeout
-		}
-		if w.Tenant == "" {
-			w.Tenant = c.defaultTenant
-		}
-		w.Secret = slices.DeleteFunc(w.Secret, func(s Secret) bool { return s == "" }) // a ${OLD:-} that is not set
+		c.settleWebhook(i)
 	}
+}
+
+// settleWebhook gives a webhook what it inherits.
+func (c *Config) settleWebhook(i int) {
+	w := &c.Webhooks[i]
+	path := fmt.Sprintf("webhooks[%d]", i)
+	c.settleRetry(path+".retry", &w.Retry, c.Retry)
+	if !c.index.has(path + ".timeout") {
+		w.Timeout = c.Sender.Timeout
+	}
+	if w.Tenant == "" {
+		w.Tenant = c.defaultTenant
+	}
+	w.Secret = slices.DeleteFunc(w.Secret, func(s Secret) bool { return s == "" }) // a ${OLD:-} that is not set
 }
 
 // DefaultTenant is the tenant of whatever names none: the only declared one, or "default" when none is declared. It is empty when

@@ -32,6 +32,10 @@ func (d *decoder) scalar(path string, n *yaml.Node, v reflect.Value, tag reflect
 		d.fault(path, n, "want %s, found a text: remove the quotes", want)
 		return
 	}
+	if _, named := v.Addr().Interface().(*Path); named && d.foreign && text != "" {
+		d.fault(path, n, "names a file of the relay's machine, which only its config files can do")
+		return
+	}
 	if err := setScalar(v, text, d.file.dir); err != nil {
 		d.fault(path, n, "%s%v", shown(v, n, text, expanded), err)
 		return
