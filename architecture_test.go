@@ -29,7 +29,7 @@ var house = map[string]room{
 	"cli": {imports: []string{"config", "relay", "relay/admin", "relay/event", "relay/sign", "plugins", "plugins/kit", "plugins/playground", "bench",
 		"relay/queue", "relay/queue/badgerq"}}, // the last two for `bench queue`, which measures the engine alone
 
-	"relay": {imports: []string{"config", "relay/admin", "relay/catalogue", "relay/deliver", "relay/event", "relay/history", "relay/ingress", "relay/metrics", "relay/payload",
+	"relay": {imports: []string{"config", "relay/admin", "relay/catalogue", "relay/dashboard", "relay/deliver", "relay/event", "relay/history", "relay/ingress", "relay/metrics", "relay/payload",
 		"relay/queue", "relay/queue/badgerq", "relay/sign", "relay/webhooks", "plugins", "plugins/kit", "transform"}, tests: []string{"bench"}},
 	"relay/ingress": {imports: []string{"relay/catalogue", "relay/event", "relay/metrics", "relay/payload", "relay/queue", "relay/webhooks"}, tests: []string{"relay/queue/badgerq"}},
 	"relay/deliver": {imports: []string{"relay/event", "relay/history", "relay/metrics", "relay/payload", "relay/queue", "relay/sign", "relay/webhooks", "transform"},
@@ -39,6 +39,9 @@ var house = map[string]room{
 	"relay/history": {imports: []string{"relay/event"}},
 	// The wing reads what the path of an event leaves behind: never queue, ingress or deliver.
 	"relay/admin": {imports: []string{"config", "relay/event"}, tests: []string{"relay/metrics"}},
+
+	// The pages are a client of the API like any other, only in the same process.
+	"relay/dashboard": {imports: []string{"relay/admin"}},
 
 	"relay/queue":           {imports: []string{"relay/event"}},
 	"relay/queue/badgerq":   {imports: []string{"relay/event", "relay/queue"}, tests: []string{"relay/queue/queuetest"}},

@@ -141,7 +141,10 @@ func (r *Relay) open(ctx context.Context) (err error) {
 	r.use(r.cfg, b)
 	r.announce.release(r.deliver.Ready)
 	r.metrics.Reloaded(true, r.started)
-	return r.openIngress() // last: nobody can send before everything is there
+	if err := r.openIngress(); err != nil { // nobody can send before everything is there
+		return err
+	}
+	return r.openDashboard()
 }
 
 // stopLast registers something to be stopped after everything that is registered later.
