@@ -33,8 +33,8 @@ func (q *request) home() error {
 		q.tenant = q.who.Tenants[0]
 		return q.to("/")
 	}
-	var l list[tenant]
-	if err := q.all.get("/api/v1/tenants", url.Values{"limit": {"2"}}, &l); err != nil {
+	l, err := q.listTenants(url.Values{"limit": {"2"}})
+	if err != nil {
 		return err
 	}
 	if len(l.Items) == 1 {
@@ -61,12 +61,33 @@ func (q *request) tenants() error {
 	if c := q.URL.Query().Get("cursor"); c != "" {
 		query.Set("cursor", c)
 	}
-	var l list[tenant]
-	if err := q.all.get("/api/v1/tenants", query, &l); err != nil {
+	l, err := q.listTenants(query)
+	if err != nil {
 		return err
 	}
 	d.Items, d.Next = l.Items, q.older(l.Next)
 	return q.render("tenants", "Tenants", "tenants", d)
+}
+
+// listTenants asks for tenants. A relay whose configuration declares none has those of its webhooks.
+func (q *request) listTenants(query url.Values) (l list[tenant], err error) {
+	err = q.all.get("/api/v1/tenants", query, &l)
+	if err != nil && !is(err, http.StatusNotFound) || len(l.Items) > 0 || query.Has("search") {
+		return l, err
+	}
+	var hooks list[webhook]
+	if err := q.all.get("/api/v1/webhooks", url.Values{"limit": {"1000"}}, &hooks); err != nil {
+		return l, err
+	}
+	for _, w := range hooks.Items {
+		if n := len(l.Items); n == 0 || l.Items[n-1].ID != w.Tenant { // they are sorted by tenant
+			l.Items = append(l.Items, tenant{ID: w.Tenant})
+		}
+	}
+	if len(l.Items) == 0 {
+		l.Items = []tenant{{ID: "default"}}
+	}
+	return l, nil
 }
 
 // older is the address of the next page of the list that is shown.
