@@ -66,8 +66,9 @@ func (c *client) once(x *exchange, req *fasthttp.Request, resp *fasthttp.Respons
 			}
 		}
 		resp.ParseNetConn(conn)
-		begun := time.Now()
+		begun := now
 		if !x.Reused {
+			begun = time.Now()
 			x.opened(conn, begun)
 		}
 		keep := false
@@ -91,8 +92,7 @@ func (c *client) over(x *exchange, conn net.Conn, req *fasthttp.Request, resp *f
 		writeErr = bw.Flush()
 	}
 	c.http.ReleaseWriter(bw)
-	var broken *net.OpError
-	if writeErr != nil && (timedOut(writeErr) || !errors.As(writeErr, &broken)) {
+	if writeErr != nil && (timedOut(writeErr) || !isNetwork(writeErr)) {
 		return false, writeErr
 	}
 	br := c.http.AcquireReader(conn)
@@ -133,6 +133,11 @@ func (x *exchange) read(br *bufio.Reader, conn net.Conn, resp *fasthttp.Response
 		}
 	}
 	return err
+}
+
+func isNetwork(err error) bool {
+	var broken *net.OpError
+	return errors.As(err, &broken)
 }
 
 func timedOut(err error) bool {

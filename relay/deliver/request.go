@@ -139,13 +139,19 @@ func (w *worker) setHeader(h *webhooks.Header) (err error) {
 	return nil
 }
 
+// What every request carries.
+var (
+	headerID        = []byte("webhook-id")
+	headerTimestamp = []byte("webhook-timestamp")
+)
+
 // sign adds the signature of exactly the bytes that are sent, for the time of this attempt. The event's id and the attempt's time go
 // with every request, also where the scheme does not sign them.
 func (w *worker) sign(t *Target, id []byte, unix int64) {
 	h := &w.request.Header
 	w.text = strconv.AppendInt(w.text[:0], unix, 10)
-	h.SetBytesV("webhook-id", id)
-	h.SetBytesV("webhook-timestamp", w.text)
+	h.SetCanonical(headerID, id)
+	h.SetCanonical(headerTimestamp, w.text)
 	if t.Webhook.Signer == nil {
 		return
 	}

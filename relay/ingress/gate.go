@@ -21,6 +21,7 @@ type gate struct {
 	net.Listener
 	limit  int
 	linger time.Duration
+	slack  time.Duration // by which a timeout may be shorter than configured
 	tls    bool
 	log    *slog.Logger
 	shed   func() // called per connection beyond the limit
@@ -35,7 +36,7 @@ type gate struct {
 }
 
 func newGate(ln net.Listener, o Options, shed func()) *gate {
-	return &gate{Listener: ln, limit: o.MaxConnections, linger: o.Linger, tls: o.TLS != nil, log: o.Log, shed: shed,
+	return &gate{Listener: ln, limit: o.MaxConnections, linger: o.Linger, slack: min(o.ReadTimeout, o.WriteTimeout, o.IdleTimeout) / 16, tls: o.TLS != nil, log: o.Log, shed: shed,
 		open: map[*conn]struct{}{}, changed: make(chan struct{}), stop: make(chan struct{})}
 }
 
@@ -47,6 +48,40 @@ type conn struct {
 	linger atomic.Bool // the answer was sent while the producer may still have been sending
 	once   sync.Once
 	err    error // of closing
+
+	readBy, writeBy deadline // used by the goroutine that serves the connection
+}
+
+// deadline spares the runtime's timers. fasthttp sets three deadlines per request, and nearly all of them are never waited for.
+type deadline struct {
+	want, set time.Time
+}
+
+// due says whether want must be set now. A deadline that is set may pass a little early, by slack at most, but never late.
+func (d *deadline) due(slack time.Duration) bool {
+	if d.want.Equal(d.set) || !d.set.IsZero() && !d.want.Before(d.set) && d.want.Sub(d.set) < slack {
+		return false
+	}
+	d.set = d.want
+	return true
+}
+
+// SetReadDeadline counts from the next Read on; one that is under way is not ended by it.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.readBy.want = t
+	return nil
+}
+
+// SetWriteDeadline counts from the next Write on.
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	c.writeBy.want = t
+	return nil
+}
+
+// SetDeadline is both.
+func (c *conn) SetDeadline(t time.Time) error {
+	c.readBy.want, c.writeBy.want = t, t
+	return nil
 }
 
 // innerConn finds the gate's connection below TLS.
@@ -59,11 +94,26 @@ func innerConn(c net.Conn) *conn {
 }
 
 func (c *conn) Read(p []byte) (int, error) {
+	if c.readBy.due(c.gate.slack) {
+		if err := c.Conn.SetReadDeadline(c.readBy.want); err != nil {
+			return 0, err
+		}
+	}
 	n, err := c.Conn.Read(p)
 	if n > 0 && !c.heard.Load() {
 		c.heard.Store(true)
 	}
 	return n, err
+}
+
+// Write writes all of p.
+func (c *conn) Write(p []byte) (int, error) {
+	if c.writeBy.due(c.gate.slack) {
+		if err := c.Conn.SetWriteDeadline(c.writeBy.want); err != nil {
+			return 0, err
+		}
+	}
+	return c.Conn.Write(p)
 }
 
 // Close closes the connection; the first call decides.

@@ -180,3 +180,25 @@ func TestNewRefuses(t *testing.T) {
 		t.Errorf("close without serve: %v", err)
 	}
 }
+
+func TestADeadlineIsSetWhenItMatters(t *testing.T) {
+	const slack = time.Second
+	base := time.Unix(1_700_000_000, 0)
+	for name, c := range map[string]struct {
+		set, want time.Time
+		due       bool
+	}{
+		"the first":           {time.Time{}, base, true},
+		"none, and none":      {time.Time{}, time.Time{}, false},
+		"taken away":          {base, time.Time{}, true},
+		"the same":            {base, base, false},
+		"a little later":      {base, base.Add(slack - 1), false},
+		"later by the slack":  {base, base.Add(slack), true},
+		"earlier by a moment": {base, base.Add(-1), true},
+	} {
+		d := deadline{set: c.set, want: c.want}
+		if due := d.due(slack); due != c.due || due && !d.set.Equal(c.want) {
+			t.Errorf("%s: due %v, set %v", name, due, d.set)
+		}
+	}
+}
