@@ -29,7 +29,7 @@ var house = map[string]room{
 	"cli": {imports: []string{"config", "relay", "relay/admin", "relay/event", "relay/sign", "plugins", "plugins/kit", "plugins/playground", "bench",
 		"relay/queue", "relay/queue/badgerq"}}, // the last two for `bench queue`, which measures the engine alone
 
-	"relay": {imports: []string{"config", "relay/admin", "relay/catalogue", "relay/dashboard", "relay/deliver", "relay/event", "relay/history", "relay/ingress", "relay/metrics", "relay/payload",
+	"relay": {imports: []string{"config", "relay/admin", "relay/catalogue", "relay/dashboard", "relay/series", "relay/deliver", "relay/event", "relay/history", "relay/ingress", "relay/metrics", "relay/payload",
 		"relay/queue", "relay/queue/badgerq", "relay/sign", "relay/webhooks", "plugins", "plugins/kit", "transform"}, tests: []string{"bench"}},
 	"relay/ingress": {imports: []string{"relay/catalogue", "relay/event", "relay/metrics", "relay/payload", "relay/queue", "relay/webhooks"}, tests: []string{"relay/queue/badgerq"}},
 	"relay/deliver": {imports: []string{"relay/event", "relay/history", "relay/metrics", "relay/payload", "relay/queue", "relay/sign", "relay/webhooks", "transform"},
@@ -59,6 +59,7 @@ var house = map[string]room{
 	"relay/sign":                   {},
 	"relay/payload":                {},
 	"relay/catalogue":              {},
+	"relay/series":                 {},
 	"relay/metrics":                {tests: []string{"relay/queue", "transform"}},
 	"config":                       {},
 	"plugins":                      {tests: []string{"relay/event", "transform", "plugins/kit"}},

@@ -39,6 +39,7 @@ import (
 	"edgerelay/relay/metrics"
 	"edgerelay/relay/queue"
 	"edgerelay/relay/queue/badgerq"
+	"edgerelay/relay/series"
 	"edgerelay/relay/webhooks"
 	"edgerelay/transform"
 )
@@ -74,6 +75,7 @@ type Relay struct {
 	admin    *admin.Server
 	table    atomic.Pointer[webhooks.Table]
 	trials   trials
+	series   *series.Store
 	load     func() (*config.Config, error) // see Options
 	loaded   func(*config.Config)
 	boot     *config.Config // what it was started with: some keys stay as they are there
@@ -100,7 +102,7 @@ type stop struct {
 // New opens the data directory, compiles everything and binds the listeners. After an error nothing is left open.
 // A mistake in the configuration is a config.Problems.
 func New(ctx context.Context, o Options) (*Relay, error) {
-	r := &Relay{log: o.Log, version: o.Version, started: time.Now(), metrics: metrics.New(), cfg: o.Config, disabled: map[event.WebhookID]string{}, trials: newTrials(), load: o.Load, loaded: o.Loaded, boot: o.Config}
+	r := &Relay{log: o.Log, version: o.Version, started: time.Now(), metrics: metrics.New(), cfg: o.Config, series: series.New(), disabled: map[event.WebhookID]string{}, trials: newTrials(), load: o.Load, loaded: o.Loaded, boot: o.Config}
 	if err := r.open(ctx); err != nil {
 		stopCtx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
@@ -222,7 +224,7 @@ func (r *Relay) openAdmin(dir string) error {
 	}
 	r.addrs[1] = ln.Addr()
 	r.admin, err = admin.New(admin.Options{Listener: ln, TLS: tlsConfig, Tokens: tokens, Version: r.version, Deliveries: deliveries{r}, Webhooks: r.webhooks,
-		Stats: r.stats, Health: r.health, Ready: r.ready, Metrics: r.metrics.Handler(), Log: r.log})
+		Stats: r.stats, Series: r.readSeries, Health: r.health, Ready: r.ready, Metrics: r.metrics.Handler(), Log: r.log})
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
@@ -285,6 +287,9 @@ func (r *Relay) Run(ctx context.Context) error {
 			}
 		})
 	}
+	sampling, stopSampling := context.WithCancel(context.Background())
+	defer stopSampling()
+	serving.Go(func() { r.sample(sampling) })
 	var err error
 	select {
 	case <-ctx.Done():
@@ -292,6 +297,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	case <-r.queue.Failed():
 		err = r.queue.Err()
 	}
+	stopSampling()
 	r.draining.Store(true)
 	stopCtx, cancel := context.WithTimeout(context.Background(), time.Duration(r.cfg.ShutdownTimeout))
 	defer cancel()

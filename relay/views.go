@@ -94,7 +94,7 @@ func (r *Relay) webhooks() []admin.Webhook {
 		l := lanes[id]
 		out[i] = admin.Webhook{ID: id.String(), Name: c.Name, Description: c.Description, Tenant: c.Tenant, Program: c.Program, Origin: webhooks.OriginFile,
 			Events: c.Events, URL: c.URL, Method: c.Method, Status: c.Status, Circuit: l.State.String(),
-			Counters: admin.Counters{Delivered: l.Delivered, Failed: l.Failed, Dead: l.Dead, InFlight: int64(l.InFlight)}}
+			Counters: admin.Counters{Delivered: l.Delivered, Failed: l.Failed, Dead: l.Dead, InFlight: int64(l.InFlight)}, Last: l.Last.UTC()}
 	}
 	return out
 }

@@ -103,6 +103,7 @@ func newBed(t *testing.T, change func(*Options)) *bed {
 				{ID: acmeWebhook.String(), Name: "feed", Tenant: "acme", URL: "https://u:hunter2@a.example/h?key=hunter2&p={{ program }}", Status: "active", Circuit: "closed", Counters: Counters{Delivered: 3}},
 			}
 		},
+		Series:  func([]string, string, int) Series { return Series{} },
 		Stats:   func() Stats { return Stats{Version: "v1", Queue: QueueStats{Pending: 77}} },
 		Health:  func() []Check { return []Check{{Name: "loop"}} },
 		Ready:   func() []Check { return []Check{{Name: "queue"}, {Name: "disk"}} },

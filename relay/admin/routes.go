@@ -13,6 +13,7 @@ import (
 func (s *Server) routes() []route {
 	list := slices.Concat(
 		s.relayRoutes(),
+		s.seriesRoutes(),
 		s.deliveryRoutes(),
 		s.webhookRoutes(),
 	)

@@ -66,8 +66,9 @@ type Options struct {
 	Deliveries Deliveries
 	Webhooks   func() []Webhook // every webhook of every tenant
 	Stats      func() Stats
-	Health     func() []Check // is the process alive
-	Ready      func() []Check // should it get traffic
+	Series     func(tenants []string, webhook string, hours int) Series // nil tenants = all, "" = every webhook
+	Health     func() []Check                                           // is the process alive
+	Ready      func() []Check                                           // should it get traffic
 	Metrics    http.Handler
 	Schemas    map[string]json.RawMessage // JSON Schemas that operations name, such as that of a webhook in the configuration
 	Pprof      bool                       // serve /debug/pprof/ to tokens of the role admin

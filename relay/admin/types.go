@@ -48,18 +48,19 @@ type deliveryDetail struct {
 
 // Webhook is one webhook as the API shows it: nothing in it is secret once the URL is redacted, which the API does.
 type Webhook struct {
-	ID          string   `json:"id"`
-	Name        string   `json:"name"`
-	Description string   `json:"description,omitempty"`
-	Tenant      string   `json:"tenant"`
-	Program     string   `json:"program,omitempty"`
-	Origin      string   `json:"origin"`
-	Events      []string `json:"events"`
-	URL         string   `json:"url"` // template text; values of the query are redacted
-	Method      string   `json:"method"`
-	Status      string   `json:"status"`  // draft, active, paused
-	Circuit     string   `json:"circuit"` // closed, half_open, open
-	Counters    Counters `json:"counters"`
+	ID          string    `json:"id"`
+	Name        string    `json:"name"`
+	Description string    `json:"description,omitempty"`
+	Tenant      string    `json:"tenant"`
+	Program     string    `json:"program,omitempty"`
+	Origin      string    `json:"origin"`
+	Events      []string  `json:"events"`
+	URL         string    `json:"url"` // template text; values of the query are redacted
+	Method      string    `json:"method"`
+	Status      string    `json:"status"`  // draft, active, paused
+	Circuit     string    `json:"circuit"` // closed, half_open, open
+	Counters    Counters  `json:"counters"`
+	Last        time.Time `json:"last_delivery_at,omitzero" doc:"When something was delivered, since the relay was started."`
 }
 
 // Counters count what a webhook did since the relay was started.

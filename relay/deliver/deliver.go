@@ -184,8 +184,10 @@ type LaneInfo struct {
 	Until     time.Time // when it tries again
 	InFlight  int
 	Delivered int64
-	Failed    int64 // attempts
-	Dead      int64 // deliveries given up
+	Failed    int64         // attempts
+	Dead      int64         // deliveries given up
+	Spent     time.Duration // in attempts, delivered and failed
+	Last      time.Time     // when something was delivered; zero = never
 }
 
 // Lanes returns a snapshot of every lane that has a webhook.

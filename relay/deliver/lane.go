@@ -23,6 +23,8 @@ type lane struct {
 	timer    *time.Timer // of an open circuit
 
 	delivered, failed, dead int64
+	spent                   time.Duration // in attempts that were sent
+	last                    time.Time     // when something was delivered
 }
 
 func newLane(d *Deliverer, id event.WebhookID) *lane { return &lane{d: d, id: id} }
@@ -98,8 +100,12 @@ func (l *lane) limitLocked() int {
 func (l *lane) noteLocked(r result) {
 	if r.delivered {
 		l.delivered++
+		l.last = l.d.opt.Now()
 	} else if r.sent {
 		l.failed++
+	}
+	if r.sent || r.delivered {
+		l.spent += r.took
 	}
 	if r.verdict.Action == Bury {
 		l.dead++
@@ -184,7 +190,7 @@ func (l *lane) stopLocked() {
 }
 
 func (l *lane) infoLocked() LaneInfo {
-	i := LaneInfo{Webhook: l.id, State: l.circuit.state, Reason: l.circuit.reason, InFlight: l.inFlight, Delivered: l.delivered, Failed: l.failed, Dead: l.dead}
+	i := LaneInfo{Webhook: l.id, State: l.circuit.state, Reason: l.circuit.reason, InFlight: l.inFlight, Delivered: l.delivered, Failed: l.failed, Dead: l.dead, Spent: l.spent, Last: l.last}
 	if i.State == Open {
 		i.Until = l.circuit.until
 	}
@@ -198,4 +204,5 @@ type result struct {
 	reason    queue.Reason
 	sent      bool // a request went out, or was tried
 	delivered bool
+	took      time.Duration
 }

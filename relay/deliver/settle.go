@@ -206,7 +206,7 @@ const payloadRaw = "application/octet-stream"
 func (w *worker) finish(del *queue.Delivery, t *Target, start time.Time, o Outcome) result {
 	now := w.d.opt.Now()
 	r := result{reason: o.Reason, sent: o.Status != 0 || o.Reason >= queue.ReasonTimeout && o.Reason <= queue.ReasonProtocol,
-		delivered: o.Reason == queue.ReasonNone}
+		delivered: o.Reason == queue.ReasonNone, took: now.Sub(start)}
 	policy := noPolicy
 	if t != nil {
 		r.webhook, policy = t.Webhook, t.Webhook.Retry
