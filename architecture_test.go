@@ -29,10 +29,10 @@ var house = map[string]room{
 	"cli": {imports: []string{"config", "relay", "relay/admin", "relay/event", "relay/sign", "plugins", "plugins/kit", "plugins/playground", "bench",
 		"relay/queue", "relay/queue/badgerq"}}, // the last two for `bench queue`, which measures the engine alone
 
-	"relay": {imports: []string{"config", "relay/admin", "relay/catalogue", "relay/dashboard", "relay/series", "relay/deliver", "relay/event", "relay/history", "relay/ingress", "relay/metrics", "relay/payload",
-		"relay/queue", "relay/queue/badgerq", "relay/sign", "relay/webhooks", "plugins", "plugins/kit", "transform"}, tests: []string{"bench"}},
+	"relay": {imports: []string{"config", "relay/admin", "relay/catalogue", "relay/dashboard", "relay/series", "relay/deliver", "relay/event", "relay/guard", "relay/history", "relay/ingress", "relay/metrics", "relay/payload",
+		"relay/queue", "relay/queue/badgerq", "relay/sign", "relay/webhooks", "plugins", "plugins/kit", "transform"}, tests: []string{"bench", "relay/guard/dnstest"}},
 	"relay/ingress": {imports: []string{"relay/catalogue", "relay/event", "relay/metrics", "relay/payload", "relay/queue", "relay/webhooks"}, tests: []string{"relay/queue/badgerq"}},
-	"relay/deliver": {imports: []string{"relay/event", "relay/history", "relay/metrics", "relay/payload", "relay/queue", "relay/sign", "relay/webhooks", "transform"},
+	"relay/deliver": {imports: []string{"relay/event", "relay/guard", "relay/history", "relay/metrics", "relay/payload", "relay/queue", "relay/sign", "relay/webhooks", "transform"},
 		tests: []string{"bench", "plugins"}},
 	"relay/webhooks": {imports: []string{"relay/event", "relay/payload", "relay/sign"}},
 	// What happened, in a store of its own: whoever makes attempts writes, the wing reads.
@@ -56,6 +56,8 @@ var house = map[string]room{
 
 	// Leaves: they know nothing of the house.
 	"relay/event":                  {},
+	"relay/guard":                  {tests: []string{"relay/guard/dnstest"}},
+	"relay/guard/dnstest":          {},
 	"relay/sign":                   {},
 	"relay/payload":                {},
 	"relay/catalogue":              {},
@@ -90,7 +92,7 @@ var owners = map[string]string{
 	"github.com/invopop/jsonschema":                  "config",
 	"github.com/santhosh-tekuri/jsonschema":          "plugins relay/catalogue | config",
 	"github.com/valyala/fasthttp":                    "relay/ingress relay/deliver bench | . relay",
-	"code.dny.dev/ssrf":                              "relay/deliver",
+	"code.dny.dev/ssrf":                              "relay/guard",
 	"github.com/expr-lang/expr":                      "relay/payload",
 	"github.com/prometheus/client_golang":            "relay/metrics",
 	"github.com/HdrHistogram/hdrhistogram-go":        "bench cli",

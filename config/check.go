@@ -17,6 +17,7 @@ func (c *Config) check() {
 	c.checkTokens()
 	c.checkEventTypes()
 	c.checkAuthorizations()
+	c.checkNetworks()
 	for i := range c.Webhooks {
 		c.checkWebhook(fmt.Sprintf("webhooks[%d]", i), &c.Webhooks[i])
 	}

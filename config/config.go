@@ -96,6 +96,8 @@ type Sender struct {
 	Timeout              Duration       `yaml:"timeout" min:"10ms" max:"10m" jsonschema_description:"How long one attempt may take."`
 	UserAgent            string         `yaml:"user_agent,omitempty" jsonschema_description:"User-Agent of outgoing requests. Absent = edgerelay and its version."`
 	AllowPrivateNetworks []netip.Prefix `yaml:"allow_private_networks,omitempty" jsonschema_description:"Networks in CIDR notation that webhooks may point to although they are private, loopback or link-local."`
+	DenyNetworks         []netip.Prefix `yaml:"deny_networks,omitempty" jsonschema_description:"Networks in CIDR notation that are never connected to, whatever is allowed."`
+	Proxy                Proxy          `yaml:"proxy,omitempty" jsonschema_description:"The HTTP proxy that requests to receivers and token endpoints go through."`
 	MaxInFlight          int            `yaml:"max_in_flight" jsonschema:"minimum=1,maximum=65536" jsonschema_description:"The most requests that are under way at the same time, over all webhooks."`
 }
 
@@ -109,6 +111,8 @@ type Tenant struct {
 	ID       string    `yaml:"id" jsonschema:"required" jsonschema_description:"Id of the tenant."`
 	Name     string    `yaml:"name,omitempty" jsonschema_description:"Name for people."`
 	Programs []Program `yaml:"programs,omitempty" jsonschema_description:"Programs of the tenant. With none declared, any program id may be used."`
+
+	AllowPrivateNetworks []netip.Prefix `yaml:"allow_private_networks,omitempty" jsonschema_description:"Private networks in CIDR notation that this tenant's webhooks may point to, besides those of sender.allow_private_networks. Loopback and link-local ones cannot be granted here."`
 }
 
 // Program is a programme inside a tenant.

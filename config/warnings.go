@@ -33,13 +33,13 @@ func (c *Config) Warnings() Problems {
 		path := fmt.Sprintf("authorizations[%d]", i)
 		c.warnURL(warn, path+".endpoint", c.Authorizations[i].Endpoint)
 		c.warnURL(warn, path+".token_url", c.Authorizations[i].TokenURL)
-		c.warnPrivate(warn, path+".token_url", c.Authorizations[i].TokenURL)
+		c.warnPrivate(warn, path+".token_url", c.Authorizations[i].TokenURL, "")
 	}
 	for i := range c.Webhooks {
 		w := &c.Webhooks[i]
 		path := fmt.Sprintf("webhooks[%d]", i)
 		c.warnURL(warn, path+".url", w.URL)
-		c.warnPrivate(warn, path+".url", w.URL)
+		c.warnPrivate(warn, path+".url", w.URL, w.Tenant)
 		if w.TLS.Insecure {
 			warn(path+".tls.insecure", "turns the check of the receiver's certificate off: anybody on the way can read and change what is sent; use tls.ca_file instead")
 		}
@@ -66,7 +66,7 @@ func (c *Config) warnURL(warn warnFunc, path, text string) {
 }
 
 // warnPrivate tells beforehand what the sender would refuse at every attempt.
-func (c *Config) warnPrivate(warn warnFunc, path, text string) {
+func (c *Config) warnPrivate(warn warnFunc, path, text, tenant string) {
 	u := fixedURL(text)
 	if u == nil {
 		return
@@ -80,8 +80,7 @@ func (c *Config) warnPrivate(warn warnFunc, path, text string) {
 	}
 	ip = ip.Unmap()
 	private := ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsUnspecified()
-	allowed := slices.ContainsFunc(c.Sender.AllowPrivateNetworks, func(p netip.Prefix) bool { return p.Contains(ip) })
-	if private && !allowed {
+	if private && !c.mayReach(ip, tenant) {
 		warn(path, "points to the private address %s, which the sender refuses: add %s to sender.allow_private_networks", ip, netip.PrefixFrom(ip, ip.BitLen()))
 	}
 }

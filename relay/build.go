@@ -14,6 +14,7 @@ import (
 	"edgerelay/relay/catalogue"
 	"edgerelay/relay/deliver"
 	"edgerelay/relay/event"
+	"edgerelay/relay/guard"
 	"edgerelay/relay/ingress"
 	"edgerelay/relay/metrics"
 	"edgerelay/relay/payload"
@@ -26,10 +27,13 @@ import (
 type built struct {
 	table   *webhooks.Table
 	targets []deliver.Target
-	pools   []*transform.Pool
-	modules []*transform.Module
-	checked []ingress.EventType          // of which the ingress asks something
-	schemas map[string]*catalogue.Schema // by their text
+
+	reach    reach
+	networks *guard.Networks
+	pools    []*transform.Pool
+	modules  []*transform.Module
+	checked  []ingress.EventType          // of which the ingress asks something
+	schemas  map[string]*catalogue.Schema // by their text
 }
 
 // close lets go of the transforms once nothing runs them any more.
@@ -77,6 +81,7 @@ func generated(_ event.WebhookID, _ string, spec sign.Spec) (string, error) {
 
 func (b *builder) build(ctx context.Context) (*built, config.Problems) {
 	b.out = &built{}
+	b.networks()
 	b.auths = map[string]*webhooks.Authorization{}
 	for i := range b.cfg.Authorizations {
 		b.authorization(i)

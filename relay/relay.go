@@ -175,7 +175,7 @@ func (r *Relay) openQueue(dir string) error {
 	if ua == "" {
 		ua = "edgerelay/" + r.version
 	}
-	r.deliver = deliver.New(deliver.Options{Queue: q, Metrics: r.metrics, Log: r.log, UserAgent: ua, Allow: r.cfg.Sender.AllowPrivateNetworks,
+	r.deliver = deliver.New(deliver.Options{Queue: q, Metrics: r.metrics, Log: r.log, UserAgent: ua,
 		MaxInFlight: r.cfg.Sender.MaxInFlight, Gone: r.gone, History: r.recorder})
 	r.stopLast("sending", r.deliver.Close)
 	r.metrics.WatchQueue(r.queueSnapshot)
@@ -190,6 +190,7 @@ func (r *Relay) openIngress() error {
 		return fmt.Errorf("ingress: %w", err)
 	}
 	r.addrs[0] = ln.Addr()
+	r.built.networks.Own(r.addrs[:]...)
 	r.ingress, err = ingress.New(ingress.Options{Listener: ln, TLS: tlsConfig, Policy: policyOf(r.cfg, r.built), MaxBody: int(c.MaxBody), Queue: r.queue, Table: &r.table,
 		Durability: r.cfg.Queue.Durability, Metrics: r.metrics, Log: r.log, Accepted: r.accepted()})
 	if err != nil {

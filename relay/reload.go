@@ -38,6 +38,8 @@ func (r *Relay) build(ctx context.Context, c *config.Config) (*built, error) {
 func (r *Relay) use(c *config.Config, b *built) (old *built) {
 	old, r.built, r.cfg = r.built, b, c
 	r.table.Store(b.table)
+	b.networks.Own(r.addrs[:]...)
+	r.deliver.SetNetworks(b.networks)
 	r.deliver.Update(b.targets)
 	return old
 }
@@ -98,7 +100,6 @@ var restartSections = []struct {
 	{"ingress.max_body", func(c *config.Config) any { return c.Ingress.MaxBody }},
 	{"admin.listen", func(c *config.Config) any { return c.Admin.Listen }},
 	{"admin.tls", func(c *config.Config) any { return c.Admin.TLS }},
-	{"sender.allow_private_networks", func(c *config.Config) any { return c.Sender.AllowPrivateNetworks }},
 	{"sender.user_agent", func(c *config.Config) any { return c.Sender.UserAgent }},
 	{"sender.max_in_flight", func(c *config.Config) any { return c.Sender.MaxInFlight }},
 }

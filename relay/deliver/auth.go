@@ -5,6 +5,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"edgerelay/relay/guard"
 	"edgerelay/relay/queue"
 	"edgerelay/relay/webhooks"
 )
@@ -14,32 +15,40 @@ import (
 
 // clientLocked makes the client of w, with its credentials.
 func (d *Deliverer) clientLocked(w *webhooks.Webhook) *client {
-	c := newClient(w, d.guard)
+	g := d.networks.For(w.Tenant)
+	c := newClient(w, g)
 	c.tokens = d.tokensLocked(w)
-	c.useFiles(newTLSFiles(w, d.opt.Log, d.opt.Now), d.guard)
+	c.useFiles(newTLSFiles(w, d.opt.Log, d.opt.Now), g)
 	return c
 }
 
-// tokensLocked returns the tokens of w's authorization, nil if it has none. Webhooks with the same authorization share them.
+// tokenOwner is whose tokens they are: webhooks with the same authorization share them if they may reach the same networks.
+type tokenOwner struct {
+	authorization *webhooks.Authorization
+	guard         *guard.Guard
+}
+
+// tokensLocked returns the tokens of w's authorization, nil if it has none.
 func (d *Deliverer) tokensLocked(w *webhooks.Webhook) *tokens {
 	a := w.Authorization
 	if a == nil || a.OAuth2 == nil {
 		return nil
 	}
-	t := d.tokens[a]
+	owner := tokenOwner{a, d.networks.For(w.Tenant)}
+	t := d.tokens[owner]
 	if t == nil {
-		t = newTokens(a.OAuth2, d.guard, d.opt.Now)
-		d.tokens[a] = t
+		t = newTokens(a.OAuth2, owner.guard, d.opt.Now)
+		d.tokens[owner] = t
 	}
 	return t
 }
 
 // forgetTokensLocked drops the tokens of authorizations that no webhook has any more.
 func (d *Deliverer) forgetTokensLocked() {
-	used := map[*webhooks.Authorization]bool{}
+	used := map[tokenOwner]bool{}
 	for _, l := range d.lanes {
 		if l.target != nil {
-			used[l.target.Webhook.Authorization] = true
+			used[tokenOwner{l.target.Webhook.Authorization, d.networks.For(l.target.Webhook.Tenant)}] = true
 		}
 	}
 	for a := range d.tokens {

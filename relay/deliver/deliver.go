@@ -14,11 +14,11 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
-	"net/netip"
 	"sync"
 	"time"
 
 	"edgerelay/relay/event"
+	"edgerelay/relay/guard"
 	"edgerelay/relay/history"
 	"edgerelay/relay/metrics"
 	"edgerelay/relay/queue"
@@ -32,8 +32,8 @@ type Options struct {
 	Metrics     *metrics.Metrics
 	Log         *slog.Logger
 	UserAgent   string
-	Allow       []netip.Prefix // private, loopback and link-local networks that may be reached
-	MaxInFlight int            // attempts at the same time, all webhooks together
+	Networks    *guard.Networks // what may be reached; nil = no private, loopback and link-local networks
+	MaxInFlight int             // attempts at the same time, all webhooks together
 
 	// Gone is called once when a receiver has answered 410; the lane is disabled already.
 	Gone func(*webhooks.Webhook)
@@ -77,12 +77,12 @@ const (
 
 // Deliverer sends what the queue leases. Make one with New.
 type Deliverer struct {
-	opt   Options
-	guard *guard
+	opt Options
 
 	mu       sync.Mutex // guards everything below, and the mutable part of every lane
 	lanes    map[event.WebhookID]*lane
-	tokens   map[*webhooks.Authorization]*tokens
+	networks *guard.Networks
+	tokens   map[tokenOwner]*tokens
 	ready    []*lane // lanes that may have something to lease, in turn
 	readyAt  int
 	workers  int
@@ -108,8 +108,10 @@ func New(opt Options) *Deliverer {
 	if opt.Gone == nil {
 		opt.Gone = func(*webhooks.Webhook) {}
 	}
-	g := newGuard(opt.Allow)
-	return &Deliverer{opt: opt, guard: g, lanes: map[event.WebhookID]*lane{}, tokens: map[*webhooks.Authorization]*tokens{}}
+	if opt.Networks == nil {
+		opt.Networks = guard.NewNetworks(guard.Options{}, nil, nil)
+	}
+	return &Deliverer{opt: opt, networks: opt.Networks, lanes: map[event.WebhookID]*lane{}, tokens: map[tokenOwner]*tokens{}}
 }
 
 // Update replaces the webhooks. Attempts in flight finish as they began. Deliveries of a webhook that is not there any more are buried.
@@ -130,6 +132,13 @@ func (d *Deliverer) Update(targets []Target) {
 		d.offerLocked(l)
 	}
 	d.forgetTokensLocked()
+}
+
+// SetNetworks replaces what may be reached. The next Update makes new connections for the webhooks that it makes a difference to.
+func (d *Deliverer) SetNetworks(n *guard.Networks) {
+	d.mu.Lock()
+	d.networks = n
+	d.mu.Unlock()
 }
 
 // Ready is told by the queue that there is something to lease for w. A lease that says that there is more is the same news: the queue will

@@ -40,7 +40,7 @@ func (l *lane) setTargetLocked(t *Target) {
 		l.closeClient()
 		return
 	}
-	if old != nil && old.Webhook == t.Webhook && old.Disabled == t.Disabled {
+	if old != nil && old.Webhook == t.Webhook && old.Disabled == t.Disabled && l.client.guard == l.d.networks.For(t.Webhook.Tenant) {
 		return
 	}
 	if old != nil && l.circuit.state != Closed {

@@ -76,7 +76,7 @@ const Redacted = "***"
 // Preview makes the request that a delivery of e to t would be at now, by the code that deliveries go through, and sends nothing. It asks no
 // token endpoint either. The target's transforms should be pools of their own: a failure counts against the pool, as always.
 func (d *Deliverer) Preview(ctx context.Context, t *Target, e *event.Event, now time.Time) *Trial {
-	c := newClient(t.Webhook, d.guard)
+	c := newClient(t.Webhook, nil) // nobody dials
 	defer c.close()
 	tr, w := d.try(ctx, t, c, e, now)
 	if tr.Outcome.Reason != queue.ReasonNone {
@@ -98,10 +98,11 @@ const TestHeader = "webhook-test"
 // its access tokens are shared with deliveries if t.Webhook.Authorization is theirs.
 func (d *Deliverer) Test(ctx context.Context, t *Target, e *event.Event, now time.Time) *Trial {
 	d.mu.Lock()
-	kept := t.Webhook.Authorization != nil && d.tokens[t.Webhook.Authorization] != nil
+	owner := tokenOwner{t.Webhook.Authorization, d.networks.For(t.Webhook.Tenant)}
+	kept := d.tokens[owner] != nil
 	c := d.clientLocked(t.Webhook)
-	if !kept && t.Webhook.Authorization != nil {
-		delete(d.tokens, t.Webhook.Authorization) // of this test alone
+	if !kept {
+		delete(d.tokens, owner) // of this test alone
 	}
 	d.mu.Unlock()
 	defer c.close()

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -75,7 +74,7 @@ func TestRecordedAttempt(t *testing.T) {
 	sub := h.Subscribe(8)
 	defer sub.Close()
 	q := &oneDelivery{settled: make(chan string, 2), event: &e, webhook: wh.ID, left: 2}
-	d := New(Options{Queue: q, Metrics: metrics.New(), Log: slog.New(slog.DiscardHandler), UserAgent: "test", Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, History: h})
+	d := New(Options{Queue: q, Metrics: metrics.New(), Log: slog.New(slog.DiscardHandler), UserAgent: "test", Networks: loopbackNetworks, History: h})
 	d.Update([]Target{{Webhook: wh}})
 	d.Ready(wh.ID)
 	<-q.settled

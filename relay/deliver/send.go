@@ -14,6 +14,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"edgerelay/relay/guard"
 	"edgerelay/relay/queue"
 	"edgerelay/relay/webhooks"
 )
@@ -21,6 +22,7 @@ import (
 // client is the HTTP side of one webhook: its own connections, so that nobody else's receiver can use them up.
 type client struct {
 	http           *fasthttp.HostClient
+	guard          *guard.Guard
 	timeout        time.Duration
 	static         bool    // nothing of the request but its body, type, trace and signature depends on the event
 	ownContentType bool    // a configured header says the content type
@@ -34,10 +36,10 @@ const (
 	maxConnLife = 10 * time.Minute // so that a change in DNS is noticed
 )
 
-func newClient(w *webhooks.Webhook, g *guard) *client {
-	c := &client{timeout: w.Timeout, http: &fasthttp.HostClient{
+func newClient(w *webhooks.Webhook, g *guard.Guard) *client {
+	c := &client{guard: g, timeout: w.Timeout, http: &fasthttp.HostClient{
 		Addr: w.Host, IsTLS: w.TLS, TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12},
-		DialTimeout: g.dial,
+		DialTimeout: dialer(g),
 		MaxConns:    w.Concurrency + 1, MaxIdleConnDuration: maxIdleConn,
 		ReadBufferSize: readBuffer, WriteTimeout: w.Timeout, // the latter is that of the TLS handshake; do sets all others
 		// Nothing is sent behind our back: the client's own Do, which resends and follows defaults, is never called.
@@ -78,7 +80,11 @@ func (w *worker) send(c *client) Outcome {
 
 // classify finds the reason behind an error of the client. Details say what happened, not where to: the URL may hold secrets.
 func classify(err error) Outcome {
+	if why, refused := guard.Refused(err); refused {
+		return Outcome{Reason: queue.ReasonBlocked, Detail: why}
+	}
 	var files *filesError
+	var proxy *guard.ProxyError
 	var dns *net.DNSError
 	var op *net.OpError
 	var verify *tls.CertificateVerificationError
@@ -91,8 +97,8 @@ func classify(err error) Outcome {
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.ENOBUFS),
 		errors.Is(err, fasthttp.ErrNoFreeConns):
 		return Outcome{Reason: queue.ReasonConnect, Detail: "we have no connection to spare: " + rootCause(err), Ours: true}
-	case refused(err):
-		return Outcome{Reason: queue.ReasonBlocked, Detail: "the network guard refuses this address: private, loopback and special networks must be listed in sender.allow_private_networks"}
+	case errors.As(err, &proxy) && !proxy.Timeout():
+		return Outcome{Reason: queue.ReasonConnect, Detail: proxy.Error()}
 	case errors.As(err, &dns):
 		return Outcome{Reason: queue.ReasonDNS, Detail: "the receiver's name does not resolve: " + dns.Err}
 	case errors.As(err, &verify), errors.As(err, &record), errors.As(err, &alert), errors.As(err, &unknown):

@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -65,7 +64,7 @@ func newRig(t *testing.T, url, method string, change func(*webhooks.Webhook)) *r
 	}
 	r := &rig{t: t, target: Target{Webhook: wh}}
 	r.d = New(Options{Queue: &r.q, Metrics: metrics.New(), Log: slog.New(slog.DiscardHandler), UserAgent: "test/1",
-		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+		Networks: loopbackNetworks})
 	r.w = newWorker(r.d)
 	r.client = r.d.clientLocked(wh)
 	return r

@@ -3,20 +3,35 @@
 package deliver
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
 	"syscall"
+
+	"edgerelay/relay/guard"
 )
+
+// socket finds what conn is made of in the end: it may be encrypted, to the receiver, to a proxy, or both.
+func socket(conn net.Conn) syscall.Conn {
+	for {
+		switch c := conn.(type) {
+		case *tls.Conn:
+			conn = c.NetConn()
+		case *guard.Conn:
+			conn = c.Conn
+		case syscall.Conn:
+			return c
+		default:
+			return nil
+		}
+	}
+}
 
 // silent says that an idle connection is as it was left. A receiver that has closed it, or has sent something that nobody asked for, can be
 // seen without writing to it, and nothing needs to be sent twice then.
 func silent(conn net.Conn) bool {
-	conn = underneath(conn)
-	if t, ok := conn.(*timedConn); ok {
-		conn = t.Conn
-	}
-	sc, ok := conn.(syscall.Conn)
-	if !ok {
+	sc := socket(conn)
+	if sc == nil {
 		return true
 	}
 	raw, err := sc.SyscallConn()

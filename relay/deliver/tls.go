@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"edgerelay/relay/guard"
 	"edgerelay/relay/webhooks"
 )
 
@@ -125,23 +126,23 @@ type filesError struct{ err error }
 func (e *filesError) Error() string { return e.err.Error() }
 
 // useFiles makes c encrypt its connections with f, which may be nil.
-func (c *client) useFiles(f *tlsFiles, g *guard) {
+func (c *client) useFiles(f *tlsFiles, g *guard.Guard) {
 	if f != nil {
 		c.http.DialTimeout = func(addr string, timeout time.Duration) (net.Conn, error) { return f.dial(g, addr, timeout) }
 	}
 }
 
 // dial makes a connection that is encrypted already.
-func (f *tlsFiles) dial(g *guard, addr string, timeout time.Duration) (net.Conn, error) {
+func (f *tlsFiles) dial(g *guard.Guard, addr string, timeout time.Duration) (net.Conn, error) {
 	config, err := f.current()
 	if err != nil {
 		return nil, err
 	}
-	plain, err := g.dial(addr, timeout)
+	plain, err := dial(g, addr, timeout)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), guard.Timeout)
 	defer cancel()
 	conn := tls.Client(plain, config)
 	if err := conn.HandshakeContext(ctx); err != nil {

@@ -243,7 +243,7 @@ func TestTLSFilesThatCannotBeUsed(t *testing.T) {
 	}
 	// Files that were removed between the load and the first connection are our trouble: nothing is counted.
 	w := &webhooks.Webhook{Host: "127.0.0.1:1", TLS: true, CAFile: name("none")}
-	_, err := newTLSFiles(w, slog.New(slog.DiscardHandler), time.Now).dial(newGuard(nil), w.Host, time.Second)
+	_, err := newTLSFiles(w, slog.New(slog.DiscardHandler), time.Now).dial(allowing(), w.Host, time.Second)
 	if o := classify(err); !o.Ours || o.Reason != queue.ReasonTLS {
 		t.Errorf("%+v", o)
 	}

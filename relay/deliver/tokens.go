@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"edgerelay/relay/guard"
 	"edgerelay/relay/webhooks"
 )
 
@@ -27,9 +28,10 @@ import (
 //	after a failure          nobody asks again for a second
 //	after a 401              a new one is got although the old should be good, at most every ten seconds
 type tokens struct {
-	auth   *webhooks.OAuth2
-	client *http.Client
-	now    func() time.Time
+	auth      *webhooks.OAuth2
+	transport *http.Transport // not a client, which would follow redirects: they would carry the secret to wherever the answer says
+	timeout   time.Duration
+	now       func() time.Time
 
 	mu        sync.Mutex    // guards what follows; not held while the request is under way
 	header    []byte        // "Bearer …", never changed in place; nil = none
@@ -52,16 +54,20 @@ const (
 	forceEvery     = 10 * time.Second
 )
 
-func newTokens(o *webhooks.OAuth2, g *guard, now func() time.Time) *tokens {
+func newTokens(o *webhooks.OAuth2, g *guard.Guard, now func() time.Time) *tokens {
 	transport := &http.Transport{
-		// No proxy, and no connection but by the guard: a token URL is as little to be trusted as a receiver's.
-		DialContext:     func(_ context.Context, _, addr string) (net.Conn, error) { return g.dial(addr, dialTimeout) },
-		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}, TLSHandshakeTimeout: dialTimeout,
+		// No connection but by the guard, through its proxy if there is one: a token URL is as little to be trusted as a receiver's.
+		DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
+			conn, err := g.Dial(ctx, addr)
+			if err != nil {
+				return nil, err
+			}
+			return conn, nil
+		},
+		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}, TLSHandshakeTimeout: guard.Timeout,
 		DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: readBuffer,
 	}
-	// A redirect would carry the secret to wherever the answer says.
-	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &tokens{auth: o, now: now, client: &http.Client{Transport: transport, CheckRedirect: stay, Timeout: tokenTimeout}}
+	return &tokens{auth: o, timeout: tokenTimeout, now: now, transport: transport}
 }
 
 // get returns the value of the header Authorization.
@@ -131,7 +137,9 @@ func (t *tokens) refreshLocked() {
 // request makes one request to the token endpoint. Its errors show neither the URL, which may hold a secret, nor what the answer says in its
 // own words.
 func (t *tokens) request() (header []byte, life time.Duration, err error) {
-	req, err := http.NewRequest(http.MethodPost, t.auth.TokenURL, strings.NewReader(t.auth.Form()))
+	ctx, cancel := context.WithTimeout(context.Background(), t.timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.auth.TokenURL, strings.NewReader(t.auth.Form()))
 	if err != nil {
 		return nil, 0, errors.New("the token URL is not one")
 	}
@@ -140,7 +148,7 @@ func (t *tokens) request() (header []byte, life time.Duration, err error) {
 	if !t.auth.InBody { // RFC 6749, 2.3.1: both are form-encoded first
 		req.SetBasicAuth(url.QueryEscape(t.auth.ClientID), url.QueryEscape(t.auth.ClientSecret))
 	}
-	resp, err := t.client.Do(req)
+	resp, err := t.transport.RoundTrip(req)
 	if err != nil {
 		return nil, 0, tokenFailure(err)
 	}
@@ -162,9 +170,13 @@ func (t *tokens) request() (header []byte, life time.Duration, err error) {
 // tokenFailure says in our words why there was no answer.
 func tokenFailure(err error) error {
 	var timeout interface{ Timeout() bool }
+	var proxy *guard.ProxyError
+	why, refused := guard.Refused(err)
 	switch {
-	case refused(err):
-		return errors.New("the network guard refuses the token endpoint's address: private, loopback and special networks must be listed in sender.allow_private_networks")
+	case refused:
+		return fmt.Errorf("no token: %s", why)
+	case errors.As(err, &proxy) && !proxy.Timeout():
+		return fmt.Errorf("no token: %s", proxy)
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return errors.New("the token endpoint did not answer in time")
 	}

@@ -68,7 +68,7 @@ func (c *clock) add(d time.Duration) {
 
 func TestTokenIsCachedAndRefreshed(t *testing.T) {
 	s, c := newTokenServer(t), newClock()
-	tok := newTokens(s.credentials(), newGuard(loopback), c.now)
+	tok := newTokens(s.credentials(), allowing(loopback...), c.now)
 	down := false
 	give := s.answer
 	s.answer = func(w http.ResponseWriter, r *http.Request, n int64) {
@@ -116,7 +116,7 @@ func TestOneTokenRequestForMany(t *testing.T) {
 		<-release
 		give(w, r, n)
 	}
-	tok := newTokens(s.credentials(), newGuard(loopback), c.now)
+	tok := newTokens(s.credentials(), allowing(loopback...), c.now)
 	var wg sync.WaitGroup
 	for range 32 {
 		wg.Go(func() {
@@ -157,7 +157,7 @@ func TestFailedTokenRequestForMany(t *testing.T) {
 		<-release
 		w.WriteHeader(500)
 	}
-	tok := newTokens(s.credentials(), newGuard(loopback), c.now)
+	tok := newTokens(s.credentials(), allowing(loopback...), c.now)
 	var wg sync.WaitGroup
 	for range 32 {
 		wg.Go(func() {
@@ -193,7 +193,7 @@ func TestTokenRequest(t *testing.T) {
 	o.Scopes, o.Params = []string{"read", "write"}, []webhooks.Param{{Name: "audience", Value: "https://api.example/?a=b"}}
 	for _, inBody := range []bool{false, true} {
 		o.InBody = inBody
-		if _, err := newTokens(o, newGuard(loopback), time.Now).get(); err != nil {
+		if _, err := newTokens(o, allowing(loopback...), time.Now).get(); err != nil {
 			t.Fatal(err)
 		}
 		if form.Get("grant_type") != "client_credentials" || form.Get("scope") != "read write" || form.Get("audience") != "https://api.example/?a=b" {
@@ -263,6 +263,10 @@ func TestTokenAnswers(t *testing.T) {
 		"301":    {redirect(301), "answered 301: redirects are not followed", 0},
 		"307":    {redirect(307), "answered 307: redirects are not followed", 0},
 		"308":    {redirect(308), "answered 308: redirects are not followed", 0},
+		"an odd redirect": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", "http://SECRET-CANARY x/")
+			w.WriteHeader(302)
+		}, "answered 302: redirects are not followed", 0},
 		"compressed": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
 			w.Write([]byte{0x1f, 0x8b, 8})
@@ -271,9 +275,9 @@ func TestTokenAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s, c := newTokenServer(t), newClock()
 			s.answer = func(w http.ResponseWriter, r *http.Request, _ int64) { tt.answer(w, r) }
-			tok := newTokens(s.credentials(), newGuard(loopback), c.now)
+			tok := newTokens(s.credentials(), allowing(loopback...), c.now)
 			if tt.want == "in time" {
-				tok.client.Timeout = 50 * time.Millisecond
+				tok.timeout = 50 * time.Millisecond
 			}
 			header, err := tok.get()
 			if tt.life != 0 {
@@ -314,8 +318,8 @@ func TestGuardRefusesTokenURLs(t *testing.T) {
 	for _, host := range []string{"127.0.0.1", "localhost", "localhost.", "[::1]", "[::ffff:127.0.0.1]", "[::127.0.0.1]", "0.0.0.0", "[::]", "169.254.169.254", "10.0.0.1",
 		"192.168.0.1", "172.16.0.1", "100.64.0.1", "[fe80::1]", "[fc00::1]", "[64:ff9b::7f00:1]", "168.63.129.16", "127.1", "0x7f.1", "2130706433", "0177.0.0.1", "127.0.0.1.", "0"} {
 		o := &webhooks.OAuth2{TokenURL: "http://" + host + ":" + port + "/", ClientID: "c", ClientSecret: "s"}
-		tok := newTokens(o, newGuard(nil), time.Now)
-		tok.client.Timeout = 2 * time.Second
+		tok := newTokens(o, allowing(), time.Now)
+		tok.timeout = 2 * time.Second
 		if _, err := tok.get(); err == nil {
 			t.Errorf("%s: a token", host)
 		}
@@ -323,7 +327,7 @@ func TestGuardRefusesTokenURLs(t *testing.T) {
 	if connections.Load() != 0 {
 		t.Errorf("%d connections", connections.Load())
 	}
-	tok := newTokens(&webhooks.OAuth2{TokenURL: "http://" + ln.Addr().String(), ClientID: "c", ClientSecret: "s"}, newGuard(nil), time.Now)
+	tok := newTokens(&webhooks.OAuth2{TokenURL: "http://" + ln.Addr().String(), ClientID: "c", ClientSecret: "s"}, allowing(), time.Now)
 	if _, err := tok.get(); err == nil || !strings.Contains(err.Error(), "network guard") {
 		t.Errorf("the reason is not named: %v", err)
 	}
