@@ -68,7 +68,7 @@ func (c *Config) Problem(path, message string) Problem {
 // ProblemAt locates a mistake inside the text at path, such as an expression: line and col are 1-based and count within that text.
 func (c *Config) ProblemAt(path, message string, line, col int) Problem {
 	problem := c.Problem(path, message)
-	if p, exact, ok := c.index.nearest(path); ok && exact && !p.altered && p.node.Kind == yaml.ScalarNode {
+	if p, exact, ok := c.index.nearest(path); ok && exact && !p.altered && p.node.Kind == yaml.ScalarNode && p.node.Line > 0 {
 		problem.Line, problem.Col = within(p.file.lines, p.node, max(line, 1), max(col, 1))
 	}
 	return problem

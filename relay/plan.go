@@ -147,8 +147,7 @@ func (r *Relay) report(was, next config.Inventory, warnings config.Problems) (*a
 	if err != nil {
 		return nil, err
 	}
-	report := &admin.ConfigReport{Changes: changes, Affected: []admin.AffectedWebhook{}, NeedsRestart: []string{}, Warnings: config.Problems{}}
-	report.Warnings = append(report.Warnings, warnings...)
+	report := &admin.ConfigReport{Changes: changes, Affected: []admin.AffectedWebhook{}, NeedsRestart: []string{}, Warnings: mistakes(warnings, "", "")}
 	inFlight := map[event.WebhookID]int{}
 	for _, l := range r.deliver.Lanes() {
 		inFlight[l.Webhook] = l.InFlight

@@ -31,9 +31,15 @@ type running struct {
 // start writes text as the configuration and runs a relay with it; {data} in text is the data directory.
 func start(t *testing.T, dir, text string) *running {
 	t.Helper()
+	return startWith(t, dir, (&running{dir: dir}).whole(text))
+}
+
+// startWith is start for a whole configuration.
+func startWith(t *testing.T, dir, whole string) *running {
+	t.Helper()
 	r := &running{t: t, dir: dir}
 	var err error
-	r.Relay, err = New(context.Background(), Options{Config: r.load(text), Log: testLog(t), Version: "test"})
+	r.Relay, err = New(context.Background(), Options{Config: r.loadWhole(whole), Log: testLog(t), Version: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,12 +65,22 @@ func start(t *testing.T, dir, text string) *running {
 
 func (r *running) load(text string) *config.Config {
 	r.t.Helper()
-	file := filepath.Join(r.dir, "edgerelay.yaml")
+	return r.loadWhole(r.whole(text))
+}
+
+// whole puts the head before text, which may have a section of its own for the sender.
+func (r *running) whole(text string) string {
 	head := r.head()
 	if strings.HasPrefix(text, "sender:") {
 		head = head[:strings.Index(head, "sender:")]
 	}
-	if err := os.WriteFile(file, []byte(head+text), 0o600); err != nil {
+	return head + text
+}
+
+func (r *running) loadWhole(whole string) *config.Config {
+	r.t.Helper()
+	file := filepath.Join(r.dir, "edgerelay.yaml")
+	if err := os.WriteFile(file, []byte(whole), 0o600); err != nil {
 		r.t.Fatal(err)
 	}
 	c, err := config.Load(file)

@@ -8,7 +8,7 @@ type ConfigReport struct {
 	Changes      []config.Change   `json:"changes" doc:"What is different from before. Secrets are not shown."`
 	Affected     []AffectedWebhook `json:"affected" doc:"Webhooks that are changed or removed and have deliveries waiting."`
 	NeedsRestart []string          `json:"needs_restart" doc:"Keys whose change takes effect after a restart only."`
-	Warnings     config.Problems   `json:"warnings" doc:"What is allowed but probably not meant."`
+	Warnings     Mistakes          `json:"warnings" doc:"What is allowed but probably not meant."`
 }
 
 // AffectedWebhook is a webhook with deliveries that a change concerns.

@@ -16,6 +16,9 @@ func (s *Server) routes() []route {
 		s.seriesRoutes(),
 		s.deliveryRoutes(),
 		s.webhookRoutes(),
+		s.tryRoutes(),
+		s.eventTypeRoutes(),
+		s.configRoutes(),
 	)
 	if s.opts.Pprof {
 		for path, h := range map[string]http.HandlerFunc{"": pprof.Index, "cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace} {

@@ -64,7 +64,10 @@ type Options struct {
 	Version  string      // of the program, for the document
 
 	Deliveries Deliveries
-	Webhooks   func() []Webhook // every webhook of every tenant
+	Webhooks   func() []Webhook   // every webhook of every tenant
+	Try        Trier              // nil = there is no such route; so with the next two
+	EventTypes func() []EventType // the catalogue of every tenant
+	Config     Configuration
 	Stats      func() Stats
 	Series     func(tenants []string, webhook string, hours int) Series // nil tenants = all, "" = every webhook
 	Health     func() []Check                                           // is the process alive
