@@ -72,6 +72,9 @@ var house = map[string]room{
 	"transform/meter":              {tests: []string{"transform/internal/wasmbuild"}},
 	"transform/internal/wasmbuild": {},
 
+	// Uses the program from outside, in a browser.
+	"scenarios": {},
+
 	"bench": {imports: []string{"relay/event", "relay/sign"}},
 }
 
@@ -106,6 +109,7 @@ var owners = map[string]string{
 	"github.com/stripe/stripe-go":                    "| relay/sign",
 	"github.com/rogpeppe/go-internal":                "| .",
 	"github.com/google/go-cmp":                       "| *",
+	"github.com/chromedp":                            "| scenarios",
 	"go.uber.org/goleak":                             "| *",
 	"pgregory.net/rapid":                             "| *",
 }
