@@ -37,6 +37,7 @@ var house = map[string]room{
 	"relay/webhooks": {imports: []string{"relay/event", "relay/payload", "relay/sign"}},
 	// What happened, in a store of its own: whoever makes attempts writes, the wing reads.
 	"relay/history": {imports: []string{"relay/event"}},
+	"relay/replay":  {imports: []string{"relay/event", "relay/history", "relay/queue"}, tests: []string{"relay/queue/badgerq"}},
 	// The wing reads what the path of an event leaves behind: never queue, ingress or deliver.
 	"relay/admin": {imports: []string{"config", "relay/event"}, tests: []string{"relay/metrics"}},
 

@@ -84,11 +84,11 @@ func (s *Store) Delivery(ctx context.Context, tenants []string, id event.Deliver
 	return j.Attempts, err
 }
 
-// Latest says whether a is the newest attempt of its delivery that the history knows.
-func (s *Store) Latest(ctx context.Context, a *Attempt) (latest bool, err error) {
+// Latest says whether a is the newest attempt of its delivery among the records up to the one with the number until.
+func (s *Store) Latest(ctx context.Context, a *Attempt, until uint64) (latest bool, err error) {
 	latest = true
 	err = s.follow(ctx, deliveryHash(a.Delivery), func(r rec, _ []byte) (bool, error) {
-		if r.kind() != kindAttempt || r.delivery() != a.Delivery || string(r.text(textTenant)) != string(a.Tenant) {
+		if r.kind() != kindAttempt || r.seq() > until || r.delivery() != a.Delivery || string(r.text(textTenant)) != string(a.Tenant) {
 			return true, nil
 		}
 		latest = r.seq() <= a.Seq

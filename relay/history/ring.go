@@ -70,11 +70,11 @@ func (r *ring) unlock() {
 	r.seq++
 	c := r.cur
 	full := len(c.meta) >= chunkMeta || len(c.body) >= chunkBody
+	first := c.count == 1 && !full
 	if full {
 		r.cur = nil
-		r.full <- c
+		r.full <- c // from here on it is the writer's
 	}
-	first := c.count == 1 && !full
 	r.mu.Unlock()
 	if first {
 		select {
