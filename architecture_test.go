@@ -29,7 +29,7 @@ var house = map[string]room{
 	"cli": {imports: []string{"config", "relay", "relay/admin", "relay/event", "relay/sign", "plugins", "plugins/kit", "plugins/playground", "bench",
 		"relay/queue", "relay/queue/badgerq"}}, // the last two for `bench queue`, which measures the engine alone
 
-	"relay": {imports: []string{"config", "relay/admin", "relay/catalogue", "relay/dashboard", "relay/series", "relay/deliver", "relay/event", "relay/guard", "relay/history", "relay/ingress", "relay/metrics", "relay/payload",
+	"relay": {imports: []string{"config", "relay/alert", "relay/admin", "relay/catalogue", "relay/dashboard", "relay/series", "relay/deliver", "relay/event", "relay/guard", "relay/history", "relay/ingress", "relay/metrics", "relay/payload",
 		"relay/queue", "relay/queue/badgerq", "relay/sign", "relay/webhooks", "plugins", "plugins/kit", "transform"}, tests: []string{"bench", "relay/guard/dnstest"}},
 	"relay/ingress": {imports: []string{"relay/catalogue", "relay/event", "relay/metrics", "relay/payload", "relay/queue", "relay/webhooks"}, tests: []string{"relay/queue/badgerq"}},
 	"relay/deliver": {imports: []string{"relay/event", "relay/guard", "relay/history", "relay/metrics", "relay/payload", "relay/queue", "relay/sign", "relay/webhooks", "transform"},
@@ -38,6 +38,8 @@ var house = map[string]room{
 	// What happened, in a store of its own: whoever makes attempts writes, the wing reads.
 	"relay/history": {imports: []string{"relay/event"}},
 	"relay/replay":  {imports: []string{"relay/event", "relay/history", "relay/queue"}, tests: []string{"relay/queue/badgerq"}},
+	// News for people: e-mails, and the relay's own events.
+	"relay/alert": {imports: []string{"relay/event"}},
 	// The wing reads what the path of an event leaves behind: never queue, ingress or deliver.
 	"relay/admin": {imports: []string{"config", "relay/event"}, tests: []string{"relay/metrics"}},
 
@@ -99,6 +101,8 @@ var owners = map[string]string{
 	"code.dny.dev/ssrf":                              "relay/guard",
 	"github.com/expr-lang/expr":                      "relay/payload",
 	"github.com/prometheus/client_golang":            "relay/metrics",
+	"github.com/wneessen/go-mail":                    "relay/alert",
+	"github.com/emersion/go-smtp":                    "| relay/alert",
 	"github.com/HdrHistogram/hdrhistogram-go":        "bench cli",
 	"github.com/spf13/cobra":                         "cli",
 	"github.com/danielgtaylor/huma":                  "relay/admin", // schemas and the API document

@@ -18,6 +18,7 @@ func commands() []*cobra.Command {
 		newSignCommand(),
 		newVerifyCommand(),
 		newDeliveriesCommand(),
+		newAlertsCommand(relay.TestAlert),
 		newTryCommand(),
 		newPluginCommand(),
 		newBenchCommand(),

@@ -12,6 +12,8 @@ import (
 // of mistakes that are reported already: what is empty is not checked again.
 func (c *Config) check() {
 	c.checkListeners()
+	c.checkAlerts()
+	c.checkTracing()
 	c.checkHistory()
 	c.checkTenants()
 	c.checkTokens()

@@ -20,6 +20,7 @@ func (c *Config) checkWebhook(path string, w *Webhook) {
 		c.checkTenant(path, w.Tenant, w.Program)
 	}
 	c.checkEvents(path, w)
+	c.checkRecipients(path+".error_recipients", w.ErrorRecipients)
 	if w.URL != "" {
 		c.checkURL(path+".url", w.URL, true)
 	}

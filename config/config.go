@@ -24,6 +24,8 @@ type Config struct {
 	Sender           Sender          `yaml:"sender" jsonschema_description:"How requests go out."`
 	Retry            Retry           `yaml:"retry" jsonschema_description:"When failed deliveries are tried again. Give either schedule, or initial and what goes with it."`
 	History          History         `yaml:"history" jsonschema_description:"What is remembered of events and attempts, for people and for sending again."`
+	Alerts           Alerts          `yaml:"alerts" jsonschema_description:"Who is told by e-mail when deliveries fail, and how often."`
+	Tracing          Tracing         `yaml:"tracing" jsonschema_description:"Where spans go."`
 	Policy           Policy          `yaml:"policy" jsonschema_description:"What webhooks may not do."`
 	Tenants          []Tenant        `yaml:"tenants,omitempty" jsonschema_description:"The business units. With none declared, any tenant id may be used and the default one is called default."`
 	EventTypes       []EventType     `yaml:"event_types,omitempty" jsonschema_description:"The catalogue of event types."`

@@ -14,6 +14,9 @@ func Default() *Config {
 		Queue:           Queue{Backend: "badger", MaxBytes: 10 << 30, MinFreeDisk: 512 << 20, Durability: "fsync"},
 		Sender:          Sender{Timeout: Duration(15 * time.Second), MaxInFlight: 1024},
 		History:         History{Enabled: true, Retention: Duration(72 * time.Hour), FailedRetention: Duration(30 * 24 * time.Hour), CaptureBody: 64 << 10, MaxBytes: 2 << 30},
+		Alerts: Alerts{SMTP: SMTP{StartTLS: "required", Timeout: Duration(30 * time.Second)}, MinInterval: Duration(5 * time.Minute),
+			MaxPerDay: 50, OpenAfter: Duration(5 * time.Minute)},
+		Tracing: Tracing{SampleRatio: 1, ServiceName: "edgerelay"},
 		Retry: Retry{
 			Schedule: []Duration{
 				Duration(5 * time.Second), Duration(5 * time.Minute), Duration(30 * time.Minute),

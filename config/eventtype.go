@@ -138,6 +138,9 @@ func (c *Config) checkEventTypes() {
 		if t.Name != "" && (len(t.Name) > maxName || !eventTypeForm.MatchString(t.Name)) {
 			c.fault(path+".name", "%q is not an event type: use up to %d letters, digits and _ . : / -", clip(t.Name), maxName)
 		}
+		if strings.HasPrefix(t.Name, operationalPrefix) {
+			c.fault(path+".name", "begins with %s, which only the relay's own events do", operationalPrefix)
+		}
 		if t.Tenant == "" {
 			all.add(path+".name", t.Name)
 		}

@@ -19,6 +19,9 @@ var (
 	xmlNameForm   = regexp.MustCompile(`^[\pL_][\pL\pN._-]*$`)
 )
 
+// operationalPrefix is how the types of the relay's own events begin.
+const operationalPrefix = "edgerelay."
+
 // checkID checks the id of a tenant or program.
 func (c *Config) checkID(path, id string) {
 	if id != "" && (len(id) > maxName || !idForm.MatchString(id)) {
@@ -57,6 +60,9 @@ func (c *Config) checkEvents(path string, w *Webhook) {
 }
 
 func (c *Config) checkCatalogue(path, pattern string, w *Webhook) {
+	if strings.HasPrefix(pattern, operationalPrefix) {
+		return // the relay's own events are in no catalogue
+	}
 	matches := regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, ".*") + "$").MatchString
 	var known []string
 	found := false

@@ -12,13 +12,11 @@ import (
 // later lists what belongs to the config but is not built yet: keys, and values of keys behind an equals sign. Whoever uses one gets
 // told so, instead of a suggestion that makes no sense.
 var later = map[string]bool{
-	"alerts":                      true,
-	"sources":                     true,
-	"policy.lock_endpoint":        true,
-	"queue.backend=jetstream":     true,
-	"webhooks[].rate_limit":       true,
-	"webhooks[].ordering":         true,
-	"webhooks[].error_recipients": true,
+	"sources":                 true,
+	"policy.lock_endpoint":    true,
+	"queue.backend=jetstream": true,
+	"webhooks[].rate_limit":   true,
+	"webhooks[].ordering":     true,
 }
 
 var position = regexp.MustCompile(`\[\d+\]`)

@@ -47,6 +47,7 @@ func (c *Config) Warnings() Problems {
 			warn(path+".secret", "is not used, because signing.scheme is none")
 		}
 	}
+	c.warnAlerts(warn)
 	all.Sort()
 	return all
 }

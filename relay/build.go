@@ -198,6 +198,9 @@ func (b *builder) webhook(i int) *webhooks.Webhook {
 		Timeout: time.Duration(c.Timeout), Status: webhooks.Status(c.Status), LogErrors: c.Log == "errors",
 		Retry: webhooks.RetryPolicy{Schedule: c.Retry.Delays(), Jitter: c.Retry.Jitter}}
 	var err error
+	if w.Recipients, err = config.Addresses(c.ErrorRecipients); err != nil {
+		b.problem(path+".error_recipients", err)
+	}
 	for j, p := range c.Events {
 		if err := webhooks.CheckPattern(p); err != nil {
 			b.problem(fmt.Sprintf("%s.events[%d]", path, j), err)

@@ -71,6 +71,7 @@ type Relay struct {
 	recorder *history.Recorder
 	history  *history.Store // nil = nothing is remembered
 	announce announcer
+	news     news
 	ingress  *ingress.Server
 	admin    *admin.Server
 	table    atomic.Pointer[webhooks.Table]
@@ -171,12 +172,15 @@ func (r *Relay) openQueue(dir string) error {
 	r.queue = q
 	r.stopLast("queue", func(context.Context) error { return q.Close() })
 	r.openHistory(dir)
+	if err := r.openAlerts(); err != nil {
+		return err
+	}
 	ua := r.cfg.Sender.UserAgent
 	if ua == "" {
 		ua = "edgerelay/" + r.version
 	}
 	r.deliver = deliver.New(deliver.Options{Queue: q, Metrics: r.metrics, Log: r.log, UserAgent: ua,
-		MaxInFlight: r.cfg.Sender.MaxInFlight, Gone: r.gone, History: r.recorder})
+		MaxInFlight: r.cfg.Sender.MaxInFlight, Gone: r.gone, Notice: r.noticed, History: r.recorder})
 	r.stopLast("sending", r.deliver.Close)
 	r.metrics.WatchQueue(r.queueSnapshot)
 	r.metrics.WatchWebhooks(r.circuits)

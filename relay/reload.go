@@ -52,6 +52,11 @@ func (r *Relay) Reload(ctx context.Context, c *config.Config) error {
 	if r.stopping {
 		return errStopping
 	}
+	alerts, err := alertSettings(c)
+	if err != nil {
+		r.metrics.Reloaded(false, time.Now())
+		return err
+	}
 	b, err := r.build(ctx, c)
 	if err == nil {
 		if err = r.setAccess(c, b); err != nil {
@@ -67,6 +72,7 @@ func (r *Relay) Reload(ctx context.Context, c *config.Config) error {
 		c.DataDir = r.boot.DataDir
 	}
 	old := r.use(c, b)
+	r.news.mails.Update(alerts)
 	r.metrics.Reloaded(true, time.Now())
 	r.log.Info("configuration reloaded", "webhooks", len(c.Webhooks))
 	old.close(ctx) // waits for runs under way

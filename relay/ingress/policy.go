@@ -8,6 +8,7 @@ import (
 
 	"edgerelay/relay/catalogue"
 	"edgerelay/relay/event"
+	"edgerelay/relay/webhooks"
 )
 
 // Policy says who may send what. It is plain configuration; SetPolicy turns it into what requests are checked with.
@@ -136,6 +137,9 @@ func (p *policy) place(who *producer, f *event.Fields) (tenant, program []byte, 
 
 // fits decides whether the event's type, and its data, are taken.
 func (p *policy) fits(tenant []byte, f *event.Fields) problem {
+	if len(f.Type) >= len(webhooks.OperationalPrefix) && string(f.Type[:len(webhooks.OperationalPrefix)]) == webhooks.OperationalPrefix {
+		return problem{kind: kindReservedType, detail: fmt.Sprintf("event types that begin with %s are the relay's own", webhooks.OperationalPrefix)}
+	}
 	if p.types == nil && !p.strict {
 		return problem{}
 	}

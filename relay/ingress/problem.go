@@ -40,6 +40,7 @@ var (
 	kindEncoding       = &kind{status: 415, name: "content-encoding", title: "Compressed requests are not accepted", header: "Accept-Encoding", value: "identity"}
 	kindMismatch       = &kind{status: 422, name: "id-mismatch", title: "This id was used within the last 24 hours for a different event"}
 	kindUnknownType    = &kind{status: 422, name: "unknown-event-type", title: "The event type is not configured"}
+	kindReservedType   = &kind{status: 422, name: "reserved-event-type", title: "The event type is reserved for the relay itself"}
 	kindSchema         = &kind{status: 422, name: "schema", title: "The event does not fit the schema of its type"}
 	kindTenantRequired = &kind{status: 422, name: "tenant-required", title: "The event must name its tenant"}
 	kindHeaderTooLarge = &kind{status: 431, name: "header-too-large", title: "The request's header is too large", close: true}

@@ -75,6 +75,7 @@ func TestStatusCodes(t *testing.T) {
 		"empty body":                {"POST", "/v1/events", "", json, 400, "malformed", "", "", ""},
 		"no type":                   {"POST", "/v1/events", "{}", json, 400, "malformed", "", "", `member \"type\" is missing`},
 		"misspelt member":           {"POST", "/v1/events", `{"type":"t","dta":1}`, json, 400, "malformed", "", "", `unknown member \"dta\"`},
+		"type of the relay's own":   {"POST", "/v1/events", `{"type":"edgerelay.delivery.dead"}`, json, 422, "reserved-event-type", "", "", "begin with edgerelay."},
 		"too deep":                  {"POST", "/v1/events", `{"type":"t","data":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`, json, 400, "malformed", "", "", "nested deeper than 128"},
 		"bad key":                   {"POST", "/v1/events", good, []string{"Idempotency-Key", `"open`}, 400, "idempotency-key", "", "", "quoted string"},
 		"unknown route":             {"POST", "/v1/event", good, json, 404, "not-found", "", "", ""},

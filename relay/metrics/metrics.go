@@ -36,6 +36,7 @@ type Metrics struct {
 	DeliveryDuration prometheus.Observer // seconds of one attempt, from the first byte written to the verdict
 	DeliveryEndToEnd prometheus.Observer // seconds from the acceptance of an event to its delivery
 
+	alerts    alertCounters
 	ingress   [routeCount][len(statuses)]prometheus.Counter
 	transform transformVecs
 	queue     *queueCollector
@@ -77,6 +78,7 @@ func New() *Metrics {
 	m.reloadTime = m.gauge("config_last_reload_timestamp_seconds", "When a configuration was last loaded successfully.")
 	info := m.gaugeVec("build_info", "Always 1; the labels say what is running.", "version", "revision", "goversion")
 
+	m.addAlerts()
 	for i, o := range Outcomes {
 		m.DeliveryAttempts[i] = attempts.WithLabelValues(o)
 	}

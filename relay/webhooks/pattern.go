@@ -54,5 +54,11 @@ func affixes(p string) (prefix, suffix string, inner bool) {
 	return prefix, suffix, strings.Trim(p[first:last+1], "*") != "" || prefix != "" && suffix != ""
 }
 
+// OperationalPrefix is how the types of the relay's own events begin. Only patterns that begin with it too take them in: a webhook for "*" wants
+// what producers send. Producers may not send such types.
+const OperationalPrefix = "edgerelay."
+
 // MatchPattern says whether a pattern takes in an event type. The Table has an index for it; this is for one pattern at a time.
-func MatchPattern(p, typ string) bool { return glob(p).matches([]byte(typ)) }
+func MatchPattern(p, typ string) bool {
+	return (strings.HasPrefix(p, OperationalPrefix) || !strings.HasPrefix(typ, OperationalPrefix)) && glob(p).matches([]byte(typ))
+}

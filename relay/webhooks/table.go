@@ -2,6 +2,7 @@ package webhooks
 
 import (
 	"fmt"
+	"strings"
 	"sync/atomic"
 
 	"edgerelay/relay/event"
@@ -14,6 +15,7 @@ type Table struct {
 	slots   []slot // all, with what the table notes about each
 	byID    map[event.WebhookID]int32
 	tenants map[string]*tenant
+	own     map[string]*tenant // for the relay's own events, see OperationalPrefix
 
 	filterErrors atomic.Int64
 }
@@ -32,7 +34,7 @@ type tenant struct {
 
 // NewTable builds a table of ws, whose order is the order of Match. An error names the webhook.
 func NewTable(ws []*Webhook) (*Table, error) {
-	t := &Table{all: ws, slots: make([]slot, len(ws)), byID: make(map[event.WebhookID]int32, len(ws)), tenants: map[string]*tenant{}}
+	t := &Table{all: ws, slots: make([]slot, len(ws)), byID: make(map[event.WebhookID]int32, len(ws)), tenants: map[string]*tenant{}, own: map[string]*tenant{}}
 	for i, w := range ws {
 		t.slots[i].Webhook = w
 		if other, ok := t.byID[w.ID]; ok {
@@ -61,25 +63,45 @@ func (t *Table) add(w *Webhook, at int32) error {
 	if w.Status != StatusActive {
 		return nil
 	}
-	own := t.tenants[w.Tenant]
-	if own == nil {
-		own = &tenant{global: newScope(), programs: map[string]*scope{}}
-		t.tenants[w.Tenant] = own
+	var usual, own *scope
+	for _, p := range w.Events {
+		if strings.HasPrefix(p, OperationalPrefix) {
+			if own == nil {
+				own = scopeOf(t.own, w)
+			}
+			own.add(p, at)
+			continue
+		}
+		if usual == nil {
+			usual = scopeOf(t.tenants, w)
+		}
+		usual.add(p, at)
 	}
-	if own.count++; own.count > event.MaxTargets {
-		return fmt.Errorf("a tenant can have at most %d active webhooks", event.MaxTargets)
-	}
-	s := own.global
-	if w.Program != "" {
-		if s = own.programs[w.Program]; s == nil {
-			s = newScope()
-			own.programs[w.Program] = s
+	for _, all := range []map[string]*tenant{t.tenants, t.own} {
+		if c := all[w.Tenant]; c != nil && c.count > event.MaxTargets {
+			return fmt.Errorf("a tenant can have at most %d active webhooks", event.MaxTargets)
 		}
 	}
-	for _, p := range w.Events {
-		s.add(p, at)
-	}
 	return nil
+}
+
+// scopeOf returns the scope among all to which w's patterns belong, and counts w.
+func scopeOf(all map[string]*tenant, w *Webhook) *scope {
+	own := all[w.Tenant]
+	if own == nil {
+		own = &tenant{global: newScope(), programs: map[string]*scope{}}
+		all[w.Tenant] = own
+	}
+	own.count++
+	if w.Program == "" {
+		return own.global
+	}
+	s := own.programs[w.Program]
+	if s == nil {
+		s = newScope()
+		own.programs[w.Program] = s
+	}
+	return s
 }
 
 // Get returns the webhook, whatever its status, or nil.
@@ -115,6 +137,9 @@ const usualLists = 12
 // nothing is allocated.
 func (t *Table) Match(dst []event.WebhookID, e *event.Event, in *payload.Input) []event.WebhookID {
 	own := t.tenants[string(e.Tenant)]
+	if len(e.Type) > len(OperationalPrefix) && string(e.Type[:len(OperationalPrefix)]) == OperationalPrefix {
+		own = t.own[string(e.Tenant)]
+	}
 	if own == nil {
 		return dst
 	}

@@ -61,6 +61,8 @@ type Webhook struct {
 	Concurrency int           // attempts at the same time, at most
 	Status      Status
 	LogErrors   bool // the history keeps failed attempts only
+
+	Recipients []string // e-mail addresses of those who are told when it fails
 }
 
 // Header is a configured header of the outgoing request.
