@@ -129,25 +129,43 @@ func (c *client) unreachable(ctx context.Context, err error) error {
 	return fmt.Errorf("cannot reach %s: %w; is edgerelay running?\nTry: edgerelay run, or --url if it listens elsewhere", c.base, reason)
 }
 
+// problemError is what the relay answered instead of doing it.
+type problemError struct {
+	status   int
+	message  string
+	mistakes []string // of a body or a config, one per line
+}
+
+func (e *problemError) Error() string {
+	return strings.Join(append([]string{e.message}, e.mistakes...), "\n")
+}
+
 // refused turns a problem document into an error.
 func (c *client) refused(method, path string, res *http.Response, body []byte) error {
-	var p struct{ Title, Detail string }
-	// An answer that is no problem document leaves both empty: then the status has to do.
+	var p struct {
+		Title, Detail string
+		Errors        []struct{ Path, Message string }
+	}
+	// An answer that is no problem document leaves all empty: then the status has to do.
 	_ = json.Unmarshal(body, &p)
-	message := fmt.Sprintf("%s %s: %s", method, path, res.Status)
+	e := &problemError{status: res.StatusCode, message: fmt.Sprintf("%s %s: %s", method, path, res.Status)}
+	for _, m := range p.Errors {
+		e.mistakes = append(e.mistakes, strings.TrimPrefix(printable(m.Path)+": "+printable(m.Message), ": "))
+	}
 	switch {
+	case len(e.mistakes) > 0: // the detail repeats them
 	case p.Detail != "":
-		message += ": " + printable(p.Detail)
+		e.message += ": " + printable(p.Detail)
 	case p.Title != "" && p.Title != http.StatusText(res.StatusCode):
-		message += ": " + printable(p.Title)
+		e.message += ": " + printable(p.Title)
 	}
 	if after := res.Header.Get("Retry-After"); after != "" {
-		message += " (retry after " + printable(after) + " s)"
+		e.message += " (retry after " + printable(after) + " s)"
 	}
 	if res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden {
-		message += "\nTry: " + c.hint
+		e.message += "\nTry: " + c.hint
 	}
-	return errors.New(message)
+	return e
 }
 
 // readData reads what a --data flag names: the text itself, @file, or - for the standard input.

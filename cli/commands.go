@@ -20,6 +20,8 @@ func commands() []*cobra.Command {
 		newDeliveriesCommand(),
 		newAlertsCommand(relay.TestAlert),
 		newTryCommand(),
+		newPlanCommand(),
+		newReloadCommand(),
 		newPluginCommand(),
 		newBenchCommand(),
 		newVersionCommand(),

@@ -23,21 +23,29 @@ type tryFlags struct {
 	against []string
 	event   string
 	example string
+	from    string
+	draft   string
+	compare bool
 	asJSON  bool
 }
 
 func newTryCommand() *cobra.Command {
 	var f tryFlags
 	cmd := &cobra.Command{
-		Use:   "try [WEBHOOK] -c FILE...",
+		Use:   "try [WEBHOOK] [-c FILE]...",
 		Short: "Show the exact request that a webhook would send for an event; nothing is sent",
-		Long: "Make the request that WEBHOOK (its name; not needed if there is only one) would send for an event, by the code that deliveries go\n" +
-			"through: method, URL, headers, body and signature. Credentials are shown as ***. Nothing is sent, and no relay needs to run.\n" +
+		Long: "Make the request that WEBHOOK would send for an event, by the code that deliveries go through: method, URL, headers, body and\n" +
+			"signature. Credentials are shown as ***. Nothing is sent.\n\n" +
+			"With -c the webhook is in a config file (its name is not needed if it is the only one), and no relay needs to run. Without, it is one of\n" +
+			"the running relay, by name or id, or a draft (--draft FILE: one webhook as in the config, YAML or JSON), which --compare compares with\n" +
+			"the webhook of its name.\n\n" +
 			"The log, fuel and time of each transform go to the error output, and whether the event would go to the webhook at all.\n" +
 			"Exit code 0 = it would be sent, or dropped by a transform; 1 = it would fail; 78 = the config is invalid.",
 		Example: `  edgerelay try -c edgerelay.yaml feed -e event.json
   edgerelay try -c edgerelay.yaml feed --example recognition.complete
   echo '{"type":"order.paid","data":{"id":1}}' | edgerelay try -c edgerelay.yaml -e - --json
+  edgerelay try feed --from we_01jf2wkmvcfw6ts1qmgzya291c
+  edgerelay try --draft feed.yaml --compare
   git show HEAD:edgerelay.yaml > old.yaml && edgerelay try -c edgerelay.yaml feed --against old.yaml`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
@@ -45,9 +53,16 @@ func newTryCommand() *cobra.Command {
 	addConfigFlag(cmd, &f.files)
 	cmd.Flags().StringVarP(&f.event, "event", "e", "", "the event, as it is sent to the relay: a file, or - for the standard input")
 	cmd.Flags().StringVar(&f.example, "example", "", "take the example of this event type (default: the first one that the webhook subscribes to)")
-	cmd.Flags().StringArrayVar(&f.against, "against", nil, "another config file, or a directory of them; show what is different from what the webhook would send there; repeatable")
+	cmd.Flags().StringVar(&f.from, "from", "", "take an event that the relay remembers: the id of an event (we_…) or a delivery (dl_…)")
+	cmd.Flags().StringVar(&f.draft, "draft", "", "try the webhook in this file, or - for the standard input, in the running relay")
+	cmd.Flags().BoolVar(&f.compare, "compare", false, "with --draft: show what is different from the webhook in force")
+	cmd.Flags().StringArrayVar(&f.against, "against", nil, "with -c: another config file, or a directory of them; show what is different from what the webhook would send there; repeatable")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print a JSON object")
-	cmd.MarkFlagsMutuallyExclusive("event", "example")
+	f.clientFlags.add(cmd, "http://127.0.0.1:8081", "EDGERELAY_ADMIN_TOKEN", "management API")
+	cmd.MarkFlagsMutuallyExclusive("event", "example", "from")
+	cmd.MarkFlagsMutuallyExclusive("config", "draft")
+	cmd.MarkFlagsMutuallyExclusive("config", "from")
+	cmd.MarkFlagsMutuallyExclusive("against", "compare")
 	return cmd
 }
 
@@ -61,10 +76,15 @@ func (f *tryFlags) run(cmd *cobra.Command, args []string) error {
 		sample.Event = text
 	}
 	sample.Example = f.example
-	if len(f.files) == 0 {
-		return usageErrorf("--config is missing: which config is the webhook in?")
+	switch {
+	case len(f.files) > 0 && f.compare:
+		return usageErrorf("--compare needs --draft; with -c use --against")
+	case len(f.files) > 0:
+		return f.offline(cmd, args, sample)
+	case len(f.against) > 0:
+		return usageErrorf("--against needs -c; with --draft use --compare")
 	}
-	return f.offline(cmd, args, sample)
+	return f.online(cmd, args, sample)
 }
 
 // readEventFile reads an event from a file or the standard input; nobody's event is longer than the relay takes.
