@@ -23,8 +23,8 @@ func newPluginBench() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench [DIR]",
 		Short: "Measure a plugin: time, fuel, memory",
-		Long: "Run the plugin in DIR (default: here) on its sample events and print how long it takes, with 1 to N workers and with every\n" +
-			"isolation, what it takes to compile and to start, and the fuel and memory of each event. Fuel is the same on every machine:\n" +
+		Long: "Run the plugin in DIR (default: here) on its sample events and print how long it takes, with 1 to N workers, with every\n" +
+			"isolation and without the accounting of fuel, what it takes to compile and to start, and the fuel and memory of each event. Fuel is the same on every machine:\n" +
 			"with --baseline the command fails when an event takes more of it than with the other module.",
 		Example: `  edgerelay plugin bench
   edgerelay plugin bench --for 3s -e order --workers 4
@@ -81,9 +81,13 @@ func newPluginBench() *cobra.Command {
 func printBench(cmd *cobra.Command, b *kit.Bench) error {
 	out := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(out, "%s: %s, compiled in %.1f ms, started in %.0f µs\n\n", b.Plugin, sizeText(int64(b.Bytes)), b.CompileMillis, b.InstantiateMicros)
-	fmt.Fprint(out, "MODULE\tISOLATION\tWORKERS\tP50 µs\tP99 µs\tPER SECOND\t\n")
+	fmt.Fprint(out, "MODULE\tISOLATION\tWORKERS\tP50 µs\tP99 µs\tPER SECOND\t÷ UNMETERED\t\n")
 	for _, r := range b.Rows {
-		fmt.Fprintf(out, "%s\t%s\t%d\t%.1f\t%.1f\t%.0f\t\n", r.Module, r.Isolation, r.Workers, r.P50, r.P99, r.PerSecond)
+		ratio := ""
+		if r.Ratio != 0 {
+			ratio = fmt.Sprintf("%.2f", r.Ratio)
+		}
+		fmt.Fprintf(out, "%s\t%s\t%d\t%.1f\t%.1f\t%.0f\t%s\t\n", r.Module, r.Isolation, r.Workers, r.P50, r.P99, r.PerSecond, ratio)
 	}
 	fmt.Fprint(out, "\nEVENT\tACTION\tFUEL\tBASELINE\tMEMORY\t\n")
 	for _, e := range b.Events {

@@ -28,6 +28,9 @@ type Options struct {
 	MaxMemory      uint32        // bytes of linear memory that no pool may exceed; 0 = 256 MiB
 	CompileTimeout time.Duration // 0 = 10 s
 	Log            *slog.Logger  // nil = discarded
+	// Unmetered leaves the accounting of fuel out: a module that runs away is never stopped. For measuring what the accounting costs, and
+	// for nothing else.
+	Unmetered bool
 }
 
 // Host compiles modules and keeps what they share. One per process.
@@ -37,6 +40,7 @@ type Host struct {
 	dir     string
 	timeout time.Duration
 	memory  uint32
+	free    bool
 	log     *slog.Logger
 
 	watchdog     *watchdog
@@ -55,7 +59,7 @@ func NewHost(ctx context.Context, o Options) (*Host, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	h := &Host{dir: o.CacheDir, timeout: o.CompileTimeout, memory: o.MaxMemory, log: o.Log, watchdog: newWatchdog(),
+	h := &Host{dir: o.CacheDir, timeout: o.CompileTimeout, memory: o.MaxMemory, free: o.Unmetered, log: o.Log, watchdog: newWatchdog(),
 		codes: make(map[codeKey]*code), stats: make(map[string]*counters)}
 	rc := wazero.NewRuntimeConfig().WithCoreFeatures(api.CoreFeaturesV2).WithMemoryLimitPages(o.MaxMemory >> 16).
 		WithDebugInfoEnabled(false).WithCustomSections(false)

@@ -42,7 +42,7 @@ func (c *code) decode(name string, wasm []byte) ([]byte, error) {
 	if msg := d.check(c, m); msg != "" {
 		return refused("%s", msg)
 	}
-	out, info, err := m.Rewrite(meter.Options{MaxTable: MaxTable})
+	out, info, err := m.Rewrite(meter.Options{MaxTable: MaxTable, Free: c.host.free})
 	if err != nil {
 		return refused("%v", err)
 	}

@@ -2,6 +2,7 @@ package kit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -34,12 +35,14 @@ type Bench struct {
 
 // BenchRow is one way of running it.
 type BenchRow struct {
-	Module    string  `json:"module"` // plugin or baseline
+	Module    string  `json:"module"` // plugin, unmetered (the same without the accounting of fuel) or baseline
 	Isolation string  `json:"isolation"`
 	Workers   int     `json:"workers"`
 	P50       float64 `json:"p50_us"`
 	P99       float64 `json:"p99_us"`
 	PerSecond float64 `json:"per_second"`
+	Ratio     float64 `json:"p50_ratio,omitempty"` // to the unmetered, shared row; of rows with one worker, which are measured in turns
+	Trapped   int     `json:"trapped,omitempty"`   // runs that were ended by force
 }
 
 // BenchEvent is what one event costs: the same on every machine.
@@ -52,8 +55,9 @@ type BenchEvent struct {
 }
 
 const (
-	benchModule   = "plugin"
-	benchBaseline = "baseline"
+	benchModule    = "plugin"
+	benchUnmetered = "unmetered"
+	benchBaseline  = "baseline"
 )
 
 // RunBench measures the plugin, and its baseline, with an engine of its own, whose compiler has nothing in its cache.
@@ -74,21 +78,25 @@ func RunBench(ctx context.Context, p *Package, o BenchOptions) (*Bench, error) {
 	if o.Workers == 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
-	host, err := transform.NewHost(ctx, transform.Options{CompileTimeout: time.Minute})
-	if err != nil {
-		return nil, fmt.Errorf("start the engine: %w", err)
+	b := &bencher{ctx: ctx, p: p, o: o, out: &Bench{Plugin: p.Name, Bytes: len(wasm), Regressions: []string{}}}
+	for _, h := range []struct {
+		to   **Host
+		free bool
+	}{{&b.host, false}, {&b.free, true}} {
+		host, err := transform.NewHost(ctx, transform.Options{CompileTimeout: time.Minute, Unmetered: h.free})
+		if err != nil {
+			return nil, fmt.Errorf("start the engine: %w", err)
+		}
+		defer host.Close(ctx)
+		*h.to = &Host{host}
 	}
-	b := &bencher{ctx: ctx, host: &Host{host}, p: p, o: o, out: &Bench{Plugin: p.Name, Bytes: len(wasm), Regressions: []string{}}}
-	err = b.run(wasm)
-	if closeErr := host.Close(ctx); err == nil {
-		err = closeErr
-	}
-	return b.out, err
+	return b.out, b.run(wasm)
 }
 
 type bencher struct {
 	ctx  context.Context
 	host *Host
+	free *Host // which does not meter
 	p    *Package
 	o    BenchOptions
 	out  *Bench
@@ -109,21 +117,23 @@ func (b *bencher) run(wasm []byte) error {
 		return err
 	}
 	own := b.p.Isolation
-	for workers := 1; workers <= b.o.Workers; workers = next(workers, b.o.Workers) {
-		if err := b.row(benchModule, wasm, own, workers); err != nil {
-			return err
-		}
-	}
+	lanes := []*benchLane{{module: benchModule, isolation: own, wasm: wasm}}
 	for _, isolation := range []string{"event", "shared", "fresh"} {
-		if isolation == own {
-			continue
-		}
-		if err := b.row(benchModule, wasm, isolation, 1); err != nil {
-			return err
+		if isolation != own {
+			lanes = append(lanes, &benchLane{module: benchModule, isolation: isolation, wasm: wasm})
 		}
 	}
+	lanes = append(lanes, &benchLane{module: benchUnmetered, isolation: "shared", wasm: wasm, host: b.free})
 	if b.o.Baseline != nil {
-		return b.row(benchBaseline, b.o.Baseline, own, 1)
+		lanes = append(lanes, &benchLane{module: benchBaseline, isolation: own, wasm: b.o.Baseline})
+	}
+	if err := b.inTurns(lanes); err != nil {
+		return err
+	}
+	for workers := 2; workers <= b.o.Workers; workers = next(workers, b.o.Workers) {
+		if err := b.row(wasm, own, workers); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -192,8 +202,64 @@ func (b *bencher) events(wasm []byte) error {
 // maxSamples bounds what a worker keeps; of longer rows the last ones count.
 const maxSamples = 1 << 18
 
-// row runs all events round and round.
-func (b *bencher) row(name string, wasm []byte, isolation string, workers int) error {
+// turns is how often the lanes take turns: what else the machine does meets all of them.
+const turns = 40
+
+// benchLane is one way of running the plugin, with one worker.
+type benchLane struct {
+	module, isolation string
+	wasm              []byte
+	host              *Host // nil = the one that meters
+	runner            *Runner
+	work              benchWork
+	took              time.Duration
+}
+
+// inTurns measures the lanes side by side.
+func (b *bencher) inTurns(lanes []*benchLane) error {
+	for _, l := range lanes {
+		p := *b.p
+		p.Isolation = l.isolation
+		host := l.host
+		if host == nil {
+			host = b.host
+		}
+		r, err := host.newRunner(b.ctx, &p, l.wasm, b.o.Config, 1)
+		if err != nil {
+			return err
+		}
+		defer r.Close(b.ctx)
+		l.runner = r
+	}
+	for range turns {
+		for _, l := range lanes {
+			start := time.Now()
+			b.work(&l.work, l.runner, start.Add(b.o.For/turns))
+			l.took += time.Since(start)
+		}
+	}
+	unmetered := 0.0
+	for _, l := range lanes {
+		slices.Sort(l.work.samples)
+		if l.module == benchUnmetered {
+			unmetered = us(l.work.samples[len(l.work.samples)/2])
+		}
+	}
+	for _, l := range lanes {
+		row := benchRow(l.module, l.isolation, 1, l.work.samples, l.work.runs, l.took)
+		row.Ratio, row.Trapped = row.P50/unmetered, l.work.trapped
+		b.out.Rows = append(b.out.Rows, row)
+	}
+	return b.ctx.Err()
+}
+
+func benchRow(module, isolation string, workers int, sorted []time.Duration, runs int, took time.Duration) BenchRow {
+	return BenchRow{Module: module, Isolation: isolation, Workers: workers, P50: us(sorted[len(sorted)/2]), P99: us(sorted[len(sorted)*99/100]),
+		PerSecond: float64(runs) / took.Seconds()}
+}
+
+// row runs all events round and round, with several workers.
+func (b *bencher) row(wasm []byte, isolation string, workers int) error {
 	p := *b.p
 	p.Isolation = isolation
 	r, err := b.host.newRunner(b.ctx, &p, wasm, b.o.Config, workers)
@@ -201,46 +267,57 @@ func (b *bencher) row(name string, wasm []byte, isolation string, workers int) e
 		return err
 	}
 	defer r.Close(b.ctx)
-	samples, runs := make([][]time.Duration, workers), make([]int, workers)
+	work := make([]benchWork, workers)
 	start := time.Now()
 	end := start.Add(b.o.For)
 	var group sync.WaitGroup
-	for w := range workers {
-		group.Go(func() { samples[w], runs[w] = b.work(r, end) })
+	for w := range work {
+		group.Go(func() { b.work(&work[w], r, end) })
 	}
 	group.Wait()
 	took := time.Since(start)
 	if err := b.ctx.Err(); err != nil {
 		return err
 	}
-	all, total := slices.Concat(samples...), 0
-	for _, n := range runs {
-		total += n
+	var all benchWork
+	for _, w := range work {
+		all.samples, all.runs, all.trapped = append(all.samples, w.samples...), all.runs+w.runs, all.trapped+w.trapped
 	}
-	slices.Sort(all)
-	b.out.Rows = append(b.out.Rows, BenchRow{Module: name, Isolation: isolation, Workers: workers, P50: us(all[len(all)/2]),
-		P99: us(all[len(all)*99/100]), PerSecond: float64(total) / took.Seconds()})
+	slices.Sort(all.samples)
+	one := benchRow(benchModule, isolation, workers, all.samples, all.runs, took)
+	one.Trapped = all.trapped
+	b.out.Rows = append(b.out.Rows, one)
 	return nil
 }
 
-// work is one worker; it runs every event at least once.
-func (b *bencher) work(r *Runner, end time.Time) (samples []time.Duration, runs int) {
-	var out transform.Result
+// benchWork is what one worker has done.
+type benchWork struct {
+	samples       []time.Duration
+	runs, trapped int
+	out           transform.Result
+}
+
+// work runs events until end, every one at least once.
+func (b *bencher) work(w *benchWork, r *Runner, end time.Time) {
 	for i := 0; ; i++ {
-		e := &b.o.Events[i%len(b.o.Events)]
+		e := &b.o.Events[w.runs%len(b.o.Events)]
 		meta := e.Meta
-		out.Reset()
+		w.out.Reset()
 		start := time.Now()
-		// What the plugin thinks of the event does not matter here; Events tells it.
-		_ = r.pool.Run(b.ctx, &meta, e.Envelope, &out)
+		err := r.pool.Run(b.ctx, &meta, e.Envelope, &w.out)
 		now := time.Now()
-		if len(samples) < maxSamples {
-			samples = append(samples, now.Sub(start))
-		} else {
-			samples[i%maxSamples] = now.Sub(start)
+		var failed *transform.Error
+		if errors.As(err, &failed) && failed.Kind != transform.KindFailed { // what the plugin itself thinks of the event does not matter here
+			w.trapped++
 		}
+		if len(w.samples) < maxSamples {
+			w.samples = append(w.samples, now.Sub(start))
+		} else {
+			w.samples[w.runs%maxSamples] = now.Sub(start)
+		}
+		w.runs++
 		if i+1 >= len(b.o.Events) && (now.After(end) || b.ctx.Err() != nil) {
-			return samples, i + 1
+			return
 		}
 	}
 }

@@ -24,7 +24,7 @@ func TestBench(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	}
-	if got, want := strings.Join(rows, ", "), "plugin event 1, plugin event 2, plugin event 3, plugin shared 1, plugin fresh 1, baseline event 1"; got != want {
+	if got, want := strings.Join(rows, ", "), "plugin event 1, plugin shared 1, plugin fresh 1, unmetered shared 1, baseline event 1, plugin event 2, plugin event 3"; got != want {
 		t.Errorf("rows %s, want %s", got, want)
 	}
 	if len(b.Events) != 2 || b.Events[0].Event != "a" || b.Events[0].Fuel == 0 || b.Events[0].Memory == 0 || b.InstantiateMicros <= 0 {

@@ -176,9 +176,19 @@ func commandGo(_ context.Context, _, out string) (command, error) {
 		env: []string{"GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0", "GOWORK=off"}}, nil
 }
 
+// versions are what Debian puts behind the names of LLVM's programs.
+var versions = []string{"", "-22", "-21", "-20", "-19", "-18", "-17", "-16", "-15", "-14"}
+
+func linkers() (names []string) {
+	for _, v := range versions {
+		names = append(names, "wasm-ld"+v)
+	}
+	return names
+}
+
 // clangs are the compilers that know wasm32, the plain name first; each goes with the linker of its version.
 func clangs() (clang, linker string, ok bool) {
-	for _, version := range []string{"", "-22", "-21", "-20", "-19", "-18", "-17", "-16", "-15", "-14"} {
+	for _, version := range versions {
 		c, okC := look("clang" + version)
 		l, okL := look("wasm-ld" + version)
 		if okC && okL {
@@ -214,7 +224,7 @@ const rustTarget = "wasm32-unknown-unknown"
 func commandRust(ctx context.Context, dir, _ string) (command, error) {
 	cargo, ok := look("cargo")
 	if !ok {
-		return command{}, &MissingTool{"cargo", "https://rustup.rs and rustup target add " + rustTarget + "\nor: apt-get install cargo rustc libstd-rust-dev-wasm32"}
+		return command{}, &MissingTool{"cargo", "https://rustup.rs and rustup target add " + rustTarget + "\nor: apt-get install cargo rustc libstd-rust-dev-wasm32 lld"}
 	}
 	rustc := os.Getenv("RUSTC")
 	if rustc == "" {
@@ -227,10 +237,21 @@ func commandRust(ctx context.Context, dir, _ string) (command, error) {
 		_, err = os.Stat(string(bytes.TrimSpace(lib)))
 	}
 	if err != nil {
-		return command{}, &MissingTool{"Rust's " + rustTarget, "rustup target add " + rustTarget + "\nor, with Debian's Rust: apt-get install libstd-rust-dev-wasm32"}
+		return command{}, &MissingTool{"Rust's " + rustTarget, "rustup target add " + rustTarget + "\nor, with Debian's Rust: apt-get install libstd-rust-dev-wasm32 lld"}
 	}
 	// The stack is a megabyte otherwise, and all of it is put back after every event. target-dir: wherever the user's own settings put it, we
 	// must find it.
+	env := []string{"CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS=-C link-arg=-zstack-size=131072"}
+	if bundled, err := filepath.Glob(filepath.Join(string(bytes.TrimSpace(lib)), "..", "..", "*", "bin", "rust-lld*")); err != nil || len(bundled) == 0 {
+		if _, ok := look("rust-lld"); !ok { // Debian's Rust comes without a linker
+			linker, ok := look(linkers()...)
+			if !ok {
+				return command{}, &MissingTool{"a linker for WebAssembly", "apt-get install lld"}
+			}
+			env = append(env, "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER="+linker)
+			env[0] += " -C linker-flavor=wasm-ld -C link-arg=--no-fatal-warnings" // newer linkers warn of what older compilers put into archives
+		}
+	}
 	return command{args: []string{cargo, "build", "--quiet", "--release", "--offline", "--target", rustTarget, "--target-dir", "target"},
-		env: []string{"CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS=-C link-arg=-zstack-size=131072"}, produced: filepath.Join("target", rustTarget, "release", "plugin.wasm")}, nil
+		env: env, produced: filepath.Join("target", rustTarget, "release", "plugin.wasm")}, nil
 }

@@ -22,8 +22,12 @@ func (f *function) settle() {
 		f.edits[entry.head].cost += 1 + int64(f.declared)>>2
 		entry.total += 1 + int64(f.declared)>>2
 	}
+	f.tight = false
 	for i := range f.edits {
 		e := &f.edits[i]
+		if e.kind == editLoad {
+			f.tight = f.tight || f.regions[e.region].tight()
+		}
 		if e.kind > editDeduct {
 			continue
 		}
@@ -42,17 +46,11 @@ func (f *function) settle() {
 func (f *function) emit(dst, body []byte) []byte {
 	at := len(dst)
 	dst = append(dst, 0, 0, 0, 0, 0) // the size, padded to five bytes
-	if f.bulk {
-		dst = appendU32(dst, f.groups+1)
-		dst = append(dst, body[f.groupsAt:f.bodyAt]...)
-		dst = append(dst, 1, i32)
-	} else {
-		dst = append(dst, body[:f.bodyAt]...)
-	}
+	dst = f.emitLocals(dst, body)
 	last := f.bodyAt
 	for i := range f.edits {
 		e := &f.edits[i]
-		if e.kind <= editDeduct && e.cost == 0 {
+		if e.kind <= editDeduct && e.cost == 0 || e.kind == editLoad && !f.regions[e.region].tight() {
 			continue
 		}
 		dst = append(dst, body[last:e.from]...)
@@ -68,10 +66,43 @@ func (f *function) emit(dst, body []byte) []byte {
 	return dst
 }
 
+// emitLocals appends the declarations of the locals: those that there were, and ours behind them.
+func (f *function) emitLocals(dst, body []byte) []byte {
+	groups := f.groups
+	if f.bulk {
+		groups++
+	}
+	if f.tight {
+		groups++
+	}
+	dst = appendU32(dst, groups)
+	dst = append(dst, body[f.groupsAt:f.bodyAt]...)
+	if f.bulk { // the length of a bulk instruction: local number f.locals
+		dst = append(dst, 1, i32)
+	}
+	if f.tight {
+		dst = append(dst, 1, i64)
+	}
+	return dst
+}
+
+// left is the local that holds the fuel in tight loops.
+func (f *function) left() uint32 {
+	if f.bulk {
+		return f.locals + 1
+	}
+	return f.locals
+}
+
 func (f *function) emitEdit(dst []byte, e *edit) []byte {
 	switch e.kind {
 	case editCharge:
+		if f.regions[e.region].tight() {
+			return f.chargeTight(dst, e.cost)
+		}
 		return f.check(f.deduct(dst, e.cost))
+	case editLoad:
+		return f.load(dst)
 	case editDeduct:
 		return f.deduct(dst, e.cost)
 	case editCall:
@@ -107,4 +138,21 @@ func (f *function) chargeBulk(dst []byte, shift uint32) []byte {
 	dst = appendU32(append(dst, opLocalGet), f.locals)
 	dst = append(dst, opExtendI32U, opI64Const, byte(shift), opI64ShrU, opI64Sub)
 	return f.check(appendU32(append(dst, opGlobalSet), f.slots.fuel))
+}
+
+// load: left = fuel
+func (f *function) load(dst []byte) []byte {
+	dst = appendU32(append(dst, opGlobalGet), f.slots.fuel)
+	return appendU32(append(dst, opLocalSet), f.left())
+}
+
+// chargeTight: left -= cost; fuel = left; if left < 0 { refill(); left = fuel }
+func (f *function) chargeTight(dst []byte, cost int64) []byte {
+	dst = appendU32(append(dst, opLocalGet), f.left())
+	dst = append(appendS64(append(dst, opI64Const), cost), opI64Sub)
+	dst = appendU32(append(dst, opLocalTee), f.left())
+	dst = appendU32(append(dst, opGlobalSet), f.slots.fuel)
+	dst = appendU32(append(dst, opLocalGet), f.left())
+	dst = append(dst, opI64Const, 0, opI64LtS, opIf, blockVoid, opCall)
+	return append(f.load(appendU32(dst, f.slots.refill)), opEnd)
 }

@@ -1,5 +1,7 @@
 package meter
 
+import "slices"
+
 // Prices. One unit is about one instruction; what generates no code is free, what hides work costs more.
 const (
 	costCall     = 14
@@ -26,13 +28,14 @@ const (
 	editSize                   // replace: memory.size
 	editGrow                   // replace: memory.grow
 	editBulk                   // insert: pay by the length on the stack
+	editLoad                   // insert, before a loop: take the fuel into a local
 )
 
 // edit is one change to a body, in order of position: bytes from..to are replaced.
 type edit struct {
 	kind     editKind
 	from, to int
-	region   int    // of editCharge and editDeduct
+	region   int    // of editCharge, editDeduct and editLoad
 	cost     int64  // of editCharge and editDeduct
 	arg      uint32 // the function of editCall; of editBulk: how far the length is shifted right
 }
@@ -42,7 +45,13 @@ type region struct {
 	total   int64
 	head    int // its first edit
 	segment int // the edit that the current straight piece of code pays through
+	loop    bool
+	busy    bool // something in it pays by itself: a call, a bulk instruction, a loop
 }
+
+// tight reports whether the region is a loop that is charged as a whole and does nothing that changes the fuel. The engine keeps a local in
+// a register; with the global every round would wait for what the one before has stored.
+func (g *region) tight() bool { return g.loop && !g.busy && g.total <= wholeBody }
 
 // frame is a block that is open.
 type frame struct {
@@ -64,6 +73,8 @@ type function struct {
 	bodyAt   int
 	calls    bool
 	bulk     bool
+	tight    bool // some loop is
+	free     bool // nothing is charged
 	tables   bool // sticky over all functions: a table or a segment may change at run time
 
 	edits   []edit
@@ -94,7 +105,12 @@ func (f *function) rewrite(dst []byte, r *reader, params int) []byte {
 	if r.err != nil {
 		return dst
 	}
-	f.settle()
+	if f.free {
+		f.edits = slices.DeleteFunc(f.edits, func(e edit) bool { return e.kind <= editDeduct || e.kind >= editBulk })
+		f.bulk = false
+	} else {
+		f.settle()
+	}
 	return f.emit(dst, r.b)
 }
 
@@ -117,8 +133,11 @@ func (f *function) readLocals(r *reader, params int) {
 func (f *function) openRegion(r *reader) {
 	e := len(f.edits)
 	f.edits = append(f.edits, edit{kind: editCharge, from: r.i, to: r.i, region: len(f.regions)})
-	f.regions = append(f.regions, region{head: e, segment: e})
+	f.regions = append(f.regions, region{head: e, segment: e, loop: len(f.regions) > 0})
 }
+
+// busy marks the loop that is open: it is not tight.
+func (f *function) busy() { f.regions[f.frames[len(f.frames)-1].region].busy = true }
 
 // newSegment begins a straight piece of code: something else than the instruction before may lead here.
 func (f *function) newSegment(r *reader) {
@@ -144,7 +163,7 @@ func (f *function) instruction(r *reader) {
 	switch op {
 	case opUnreachable, opNop, opReturn, opDrop:
 	case opBlock, opLoop, opIf:
-		f.openBlock(r, op)
+		f.openBlock(r, at, op)
 		return
 	case opElse:
 		if f.frames[len(f.frames)-1].op != opIf {
@@ -176,7 +195,7 @@ func (f *function) instruction(r *reader) {
 	}
 }
 
-func (f *function) openBlock(r *reader, op byte) {
+func (f *function) openBlock(r *reader, at int, op byte) {
 	if t := r.s33(); t >= int64(len(f.m.types)) {
 		r.fail(ErrInvalid, "block type %d of %d", t, len(f.m.types))
 	} else if t == -0x1c || t == -0x1d || t == -0x17 {
@@ -186,14 +205,16 @@ func (f *function) openBlock(r *reader, op byte) {
 	if op == opLoop {
 		f.loops++
 	}
-	locals := uint64(f.locals) + 1
+	locals := uint64(f.locals) + 2 // ours
 	if f.blocks > maxBlocks || f.blocks*locals > maxBlockLocals || f.loops*locals > maxLoopLocals {
 		r.fail(ErrUnsupported, "a function with %d blocks, %d of them loops, and %d locals is too large to compile", f.blocks, f.loops, f.locals)
 	}
 	id := f.frames[len(f.frames)-1].region
 	switch op {
 	case opLoop:
+		f.busy()
 		id = len(f.regions)
+		f.edits = append(f.edits, edit{kind: editLoad, from: at, to: at, region: id})
 		f.openRegion(r)
 		f.frames = append(f.frames, frame{op: op, region: id})
 		f.pay(costLoop)
@@ -210,6 +231,7 @@ func (f *function) call(r *reader, op byte) {
 	if op == opCallIndirect {
 		f.pay(costIndirect)
 		f.calls = true
+		f.busy()
 		f.m.typeIndex(r)
 		r.u32()
 		return
@@ -228,6 +250,7 @@ func (f *function) call(r *reader, op byte) {
 	} else {
 		f.pay(costCall)
 		f.calls = true
+		f.busy()
 	}
 	f.edits = append(f.edits, edit{kind: editCall, from: at, to: r.i, arg: f.m.moved(idx)})
 }
@@ -241,6 +264,7 @@ func (f *function) memory(r *reader, at int, op byte) {
 	if op == opMemoryGrow {
 		kind = editGrow
 		f.pay(costGrow)
+		f.busy()
 	} else {
 		f.pay(1)
 	}
@@ -283,6 +307,7 @@ func (f *function) misc(r *reader, at int) {
 	}
 	if perUnit >= 0 {
 		f.bulk = true
+		f.busy()
 		f.edits = append(f.edits, edit{kind: editBulk, from: at, to: at, arg: uint32(perUnit)})
 	}
 }

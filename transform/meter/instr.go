@@ -19,6 +19,7 @@ const (
 	opSelect       = 0x1b
 	opSelectT      = 0x1c
 	opLocalGet     = 0x20
+	opLocalSet     = 0x21
 	opLocalTee     = 0x22
 	opGlobalGet    = 0x23
 	opGlobalSet    = 0x24
@@ -70,7 +71,7 @@ func (f *function) immediate(r *reader, op byte) {
 	case op >= opLoad && op <= opStoreLast:
 		r.u32()
 		r.u32()
-	case op == opLocalGet || op == opLocalGet+1 || op == opLocalTee:
+	case op == opLocalGet || op == opLocalSet || op == opLocalTee:
 		if l := r.u32(); uint64(l) >= uint64(f.locals) {
 			r.fail(ErrInvalid, "local %d of %d", l, f.locals)
 		}

@@ -5,12 +5,14 @@ import (
 )
 
 // Version changes when the same module would be rewritten differently; compiled code that is kept must not outlive it.
-const Version = 2
+const Version = 3
 
 // Options of Rewrite.
 type Options struct {
 	// MaxTable clamps the maximum of every table; a table that begins larger is refused. 0: tables stay as they are.
 	MaxTable uint32
+	// Free leaves the accounting out, and with it every limit on what a run may do: for measuring what the accounting costs.
+	Free bool
 }
 
 // Info is what the host needs to know about a rewritten module.
@@ -48,7 +50,7 @@ func (m *Module) Rewrite(o Options) ([]byte, Info, error) {
 		case secElem:
 			body, err = m.rewriteElems()
 		case secCode:
-			body, err = m.rewriteCode(&info)
+			body, err = m.rewriteCode(&info, o.Free)
 		default:
 			body = s.body
 		}
@@ -194,14 +196,14 @@ func (m *Module) rewriteElems() ([]byte, error) {
 	return c.finish(r), r.err
 }
 
-func (m *Module) rewriteCode(info *Info) ([]byte, error) {
+func (m *Module) rewriteCode(info *Info, free bool) ([]byte, error) {
 	s := &m.sections[secCode]
 	if !s.ok {
 		return nil, nil
 	}
 	g := uint32(len(m.globals))
 	f := &function{m: m, slots: slots{fuel: g, pages: g + 1, refill: uint32(m.importedFuncs), grow: uint32(m.importedFuncs) + 1,
-		virtual: m.Memory != nil}}
+		virtual: m.Memory != nil}, free: free}
 	r := &reader{b: s.body, base: s.base}
 	n := r.count()
 	if int(n) != info.Functions {

@@ -55,6 +55,23 @@ func TestFuelIsExact(t *testing.T) {
 	}
 }
 
+// TestFree: without the accounting everything else stays: the same results, and the globals that a host wants.
+func TestFree(t *testing.T) {
+	free, info, err := rewrite(sum(), Options{Free: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := newEngine(t, wazero.NewRuntimeConfig()).instantiate(free, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fuel := m.ExportedGlobal(FuelExport).(api.MutableGlobal)
+	fuel.Set(7)
+	if got, err := m.ExportedFunction("f").Call(context.Background(), 1000); err != nil || got[0] != 500_500 || fuel.Get() != 7 || !info.Resettable {
+		t.Errorf("%v %v, fuel %d, %+v", got, err, fuel.Get(), info)
+	}
+}
+
 // TestEveryRunPays: whatever repeats, pays at least a unit for every piece of work.
 func TestEveryRunPays(t *testing.T) {
 	for _, c := range []struct {

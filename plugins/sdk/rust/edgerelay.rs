@@ -46,7 +46,11 @@ fn read(from: unsafe extern "C" fn(*mut u8, u32) -> u32) -> String {
         unsafe { from(b.as_mut_ptr(), n as u32) };
     }
     b.truncate(n);
-    String::from_utf8_lossy(&b).into_owned()
+    utf8(b)
+}
+
+fn utf8(b: Vec<u8>) -> String {
+    String::from_utf8(b).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
 }
 
 /// The event as JSON, {"id","type","time","data"}, or what the transform before this one wrote.
@@ -68,7 +72,7 @@ pub fn meta(key: &str) -> String {
         n = unsafe { meta_get(key.as_ptr(), key.len() as u32, b.as_mut_ptr(), n as u32) };
     }
     b.truncate(n.max(0) as usize);
-    String::from_utf8_lossy(&b).into_owned()
+    utf8(b)
 }
 
 // ---- what goes out ------------------------------------------------------------------------------------------------------------------
@@ -145,43 +149,59 @@ fn space(s: &[u8], mut i: usize) -> usize {
 // end is where the value that begins at i ends.
 fn end(s: &[u8], mut i: usize) -> usize {
     let mut depth = 0;
-    while i < s.len() {
-        match s[i] {
-            b'"' => {
+    loop {
+        // letters, digits and what else means nothing here: quotes, commas and spaces are below, brackets differ from braces in one bit
+        while i < s.len() && s[i] > b',' && s[i] | 32 != b'{' && s[i] | 32 != b'}' {
+            i += 1;
+        }
+        match s.get(i) {
+            None => return i,
+            Some(b'"') => {
                 i = text_end(s, i);
                 if depth == 0 {
                     return i;
                 }
                 continue;
             }
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' if depth == 0 => return i,
-            b'}' | b']' => {
+            Some(b'{') | Some(b'[') => depth += 1,
+            Some(b'}') | Some(b']') if depth == 0 => return i,
+            Some(b'}') | Some(b']') => {
                 depth -= 1;
                 if depth == 0 {
                     return i + 1;
                 }
             }
-            c if depth == 0 && (c == b',' || c <= b' ') => return i,
+            Some(&c) if depth == 0 && (c == b',' || c <= b' ') => return i,
             _ => {}
         }
         i += 1;
     }
-    i
 }
 
-// text_end is where the text ends whose opening quote is at i.
+// text_end is where the text ends whose opening quote is at i. It looks at eight bytes at a time, until a quote or a backslash is among them.
 fn text_end(s: &[u8], mut i: usize) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let zero = |w: u64| w.wrapping_sub(ONES) & !w & (ONES << 7); // the lowest bit that is set belongs to the first byte that is 0
     i += 1;
-    while i < s.len() {
-        match s[i] {
-            b'\\' => i += 1,
-            b'"' => return i + 1,
-            _ => {}
+    loop {
+        while let Some(eight) = s.get(i..i + 8) {
+            let mut b = [0; 8];
+            b.copy_from_slice(eight);
+            let w = u64::from_le_bytes(b);
+            let hit = zero(w ^ (ONES * b'"' as u64)) | zero(w ^ (ONES * b'\\' as u64));
+            if hit != 0 {
+                i += hit.trailing_zeros() as usize / 8;
+                break;
+            }
+            i += 8;
         }
-        i += 1;
+        match s.get(i) {
+            None => return s.len(),
+            Some(b'"') => return i + 1,
+            Some(b'\\') => i += 2,
+            _ => i += 1,
+        }
     }
-    s.len()
 }
 
 // member is where the value of a key, or of an index, of the value at i begins.
@@ -198,7 +218,8 @@ fn member(json: &str, mut i: usize, name: &str) -> Option<usize> {
         let matches = if open == b'{' {
             let key = i;
             i = text_end(s, i);
-            let same = unquote(&json[key..i]) == name;
+            let raw = &json[key + 1..i - 1];
+            let same = raw == name || raw.contains('\\') && unquote(&json[key..i]) == name;
             i = space(s, space(s, i) + 1); // over the colon
             same
         } else {
