@@ -26,7 +26,7 @@ type room struct {
 // own tests (directory ".") drive it from outside.
 var house = map[string]room{
 	".": {imports: []string{"cli"}, tests: []string{"bench", "config", "plugins", "relay"}},
-	"cli": {imports: []string{"config", "relay", "relay/admin", "relay/event", "relay/sign", "plugins", "plugins/kit", "plugins/playground", "bench",
+	"cli": {imports: []string{"config", "relay", "relay/admin", "relay/event", "relay/sign", "plugins", "plugins/guests", "plugins/kit", "plugins/playground", "bench",
 		"relay/queue", "relay/queue/badgerq"}}, // the last two for `bench queue`, which measures the engine alone
 
 	"relay": {imports: []string{"config", "relay/alert", "relay/admin", "relay/catalogue", "relay/dashboard", "relay/series", "relay/deliver", "relay/event", "relay/guard", "relay/history", "relay/ingress", "relay/metrics", "relay/payload",
@@ -68,6 +68,7 @@ var house = map[string]room{
 	"relay/metrics":                {tests: []string{"relay/queue", "transform"}},
 	"config":                       {},
 	"plugins":                      {tests: []string{"relay/event", "transform", "plugins/kit"}},
+	"plugins/guests":               {tests: []string{"plugins/kit"}},
 	"plugins/sdk":                  {},
 	"plugins/sdk/go":               {}, // compiled into plugins, not into the program
 	"transform":                    {imports: []string{"transform/meter"}, tests: []string{"transform/internal/wasmbuild", "transform/jspack"}},

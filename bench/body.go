@@ -32,3 +32,13 @@ func filling(n int) string {
 	}
 	return b.String()[:n]
 }
+
+// orderType and orderBody are the events of the scenario transform: orders, as the plugins take them that edgerelay plugin new writes.
+const orderType = "order.created"
+
+func orderBody(size int) string {
+	head := `{"type":"` + orderType + `","data":{"order":"` + Placeholder +
+		`","customer":{"name":"Ada Lovelace","email":"ada@example.com"},"amount":129.5,"currency":"EUR","note":"`
+	const tail = `"}}`
+	return head + filling(max(size-(len(head)-len(Placeholder)+stampSize)-len(tail), 0)) + tail
+}

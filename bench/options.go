@@ -38,11 +38,14 @@ type Bench struct {
 type RelaySettings struct {
 	Durability  string
 	Concurrency int      // of each webhook
+	Unmetered   bool     // transforms run without the accounting of fuel
 	Extra       []string // more config files
 }
 
-// Guest is a WASM module that the scenario transform puts into the way of the events.
+// Guest is a WASM module that the scenario transform puts into the way of the events: orders, of which it makes a message that holds the
+// order's number.
 type Guest struct {
-	Name string
-	WASM []byte
+	Name  string
+	WASM  []byte
+	Prime bool // with a sample event, before the state is kept
 }

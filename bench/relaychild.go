@@ -55,6 +55,9 @@ func (s *Session) startRelay(file string) (*relayChild, error) {
 	for _, f := range s.Relay.Extra {
 		args = append(args, "-c", f)
 	}
+	if s.Relay.Unmetered {
+		args = append([]string{"bench", "unmetered"}, args...)
+	}
 	if s.CPUProfile != "" {
 		args = append([]string{"bench", "profiled", s.CPUProfile}, args...)
 	}

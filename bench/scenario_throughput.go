@@ -3,9 +3,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 )
 
@@ -77,47 +74,6 @@ func big(ctx context.Context, s *Session) error {
 	res.figure("payload", res.PerSecond.EndToEnd*bigEvent/1e6, "MB/s")
 	if two != nil {
 		res.compare(two)
-	}
-	return nil
-}
-
-// templatePayload is a payload definition that moves every member to another name and reads the amount.
-const templatePayload = `, payload: { body: { reference: "{{ data.ref }}", text: "{{ data.note }}", money: { minor: "{{ data.amount }}", currency: "{{ data.currency }}" } } }`
-
-// transforms compares shapes with the event as it is.
-func transforms(ctx context.Context, s *Session) error {
-	type variant struct{ name, more string }
-	variants := []variant{{"as it is", ""}, {"template", templatePayload}}
-	for _, g := range s.Guests {
-		file := filepath.Join(s.dir, g.Name+".wasm")
-		if err := os.WriteFile(file, g.WASM, 0o600); err != nil {
-			return fmt.Errorf("write guest: %w", err)
-		}
-		variants = append(variants, variant{"WASM: " + g.Name, fmt.Sprintf(`, transform: [{ wasm: %s }]`, strconv.Quote(file))})
-	}
-	var base *Result
-	for _, v := range variants {
-		o := s.plain(1)
-		o.webhooks = func() []webhook {
-			h := s.plainHook(0)
-			h.more = v.more
-			return []webhook{h}
-		}
-		err := s.withRelay(o, func(c *relayChild) error {
-			res, err := s.measureRelay(ctx, c, s.closed(v.name, c.target(s.body())))
-			if err != nil {
-				return err
-			}
-			if base == nil {
-				base = res
-			} else {
-				res.compare(base)
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
 	}
 	return nil
 }

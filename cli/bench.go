@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -16,7 +17,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"edgerelay/bench"
-	"edgerelay/plugins"
 )
 
 // benchFlags are the flags of `bench`.
@@ -55,7 +55,7 @@ func newBenchCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
 	}
 	f.add(cmd)
-	cmd.AddCommand(newBenchSinkCommand(), newBenchForwardCommand(), newBenchQueueCommand(), newBenchProfiledCommand())
+	cmd.AddCommand(newBenchSinkCommand(), newBenchForwardCommand(), newBenchQueueCommand(), newBenchProfiledCommand(), newBenchUnmeteredCommand())
 	return cmd
 }
 
@@ -116,13 +116,17 @@ func (f *benchFlags) run(cmd *cobra.Command, names []string) error {
 		return fmt.Errorf("find this program: %w", err)
 	}
 	f.Progress, f.Live = cmd.ErrOrStderr(), isTerminal(cmd.ErrOrStderr())
-	f.Guests = []bench.Guest{{Name: "mask (C)", WASM: plugins.Mask}}
 	ctx := cmd.Context()
 	if ctx == nil {
 		ctx = context.Background()
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if slices.Contains(names, "transform") {
+		if f.Guests, err = benchGuests(ctx, cmd.ErrOrStderr()); err != nil {
+			return err
+		}
+	}
 	report, err := f.Bench.Run(ctx, names)
 	if report != nil {
 		err = errors.Join(err, f.write(cmd.OutOrStdout(), report))

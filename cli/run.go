@@ -83,7 +83,7 @@ func (d *daemon) run(ctx context.Context) error {
 	for _, w := range c.Warnings() {
 		d.log.Warn("config: " + w.String())
 	}
-	if d.relay, err = relay.New(ctx, relay.Options{Config: c, Log: d.log, Version: readVersion().Version,
+	if d.relay, err = relay.New(ctx, relay.Options{Config: c, Log: d.log, Version: readVersion().Version, Unmetered: unmetered,
 		Load: func() (*config.Config, error) { return config.Load(d.files...) }, Loaded: d.loaded}); err != nil {
 		return startError(err)
 	}

@@ -52,6 +52,8 @@ type Options struct {
 	Config  *config.Config
 	Log     *slog.Logger
 	Version string // for the User-Agent and the API
+	// Unmetered runs transforms without the accounting of fuel: for `edgerelay bench` only.
+	Unmetered bool
 
 	// Load reads the configuration again, for reloads that the API asks for; nil = it cannot be. Loaded is told what has come into force by ReloadFiles.
 	Load   func() (*config.Config, error)
@@ -60,9 +62,10 @@ type Options struct {
 
 // Relay is one running edgerelay.
 type Relay struct {
-	log     *slog.Logger
-	version string
-	started time.Time
+	log       *slog.Logger
+	version   string
+	unmetered bool // see Options
+	started   time.Time
 
 	metrics  *metrics.Metrics
 	host     *transform.Host
@@ -103,7 +106,7 @@ type stop struct {
 // New opens the data directory, compiles everything and binds the listeners. After an error nothing is left open.
 // A mistake in the configuration is a config.Problems.
 func New(ctx context.Context, o Options) (*Relay, error) {
-	r := &Relay{log: o.Log, version: o.Version, started: time.Now(), metrics: metrics.New(), cfg: o.Config, series: series.New(), disabled: map[event.WebhookID]string{}, trials: newTrials(), load: o.Load, loaded: o.Loaded, boot: o.Config}
+	r := &Relay{log: o.Log, version: o.Version, started: time.Now(), metrics: metrics.New(), cfg: o.Config, series: series.New(), disabled: map[event.WebhookID]string{}, trials: newTrials(), load: o.Load, loaded: o.Loaded, boot: o.Config, unmetered: o.Unmetered}
 	if err := r.open(ctx); err != nil {
 		stopCtx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
@@ -121,7 +124,7 @@ func (r *Relay) open(ctx context.Context) (err error) {
 	if err := r.openAdmin(dir); err != nil {
 		return err
 	}
-	if r.host, err = transform.NewHost(ctx, transform.Options{CacheDir: filepath.Join(dir, cacheDir), Log: r.log}); err != nil {
+	if r.host, err = transform.NewHost(ctx, transform.Options{CacheDir: filepath.Join(dir, cacheDir), Log: r.log, Unmetered: r.unmetered}); err != nil {
 		return err
 	}
 	r.stopLast("transforms", r.host.Close)
