@@ -8,7 +8,9 @@ import (
 
 // Authorization is a named set of credentials. Which keys go with which type is in the table below.
 type Authorization struct {
+	ID           string       `yaml:"-"` // of one that was made through the API; "" = it comes from a file
 	Name         string       `yaml:"name" jsonschema:"required" jsonschema_description:"The name that webhooks use."`
+	Tenant       string       `yaml:"tenant,omitempty" jsonschema_description:"Only webhooks of this tenant may use the credentials. Absent = those of every tenant."`
 	Type         string       `yaml:"type" jsonschema:"required,enum=header,enum=basic,enum=bearer,enum=oauth2,enum=mtls" jsonschema_description:"header, basic, bearer: headers that stay the same. oauth2: an access token that the relay gets by the client credentials grant. mtls: a client certificate."`
 	Endpoint     string       `yaml:"endpoint,omitempty" jsonschema_description:"Only webhooks whose URL lies under this one may use the credentials. Absent = any webhook."`
 	Headers      []AuthHeader `yaml:"headers,omitempty" jsonschema_description:"For type header: the headers to add."`
@@ -46,18 +48,43 @@ var credentials = []struct {
 }
 
 func (c *Config) checkAuthorizations() {
-	names := unique{config: c, what: "name"}
+	shared := unique{config: c, what: "name"} // by every tenant
+	for i := range c.Authorizations {
+		if a := &c.Authorizations[i]; a.Tenant == "" {
+			shared.add(fmt.Sprintf("authorizations[%d].name", i), a.Name)
+		}
+	}
+	own := map[string]*unique{}
 	for i := range c.Authorizations {
 		a := &c.Authorizations[i]
 		path := fmt.Sprintf("authorizations[%d]", i)
-		c.checkName(path+".name", a.Name)
-		names.add(path+".name", a.Name)
-		if a.Endpoint != "" {
-			c.checkURL(path+".endpoint", a.Endpoint, false)
+		switch {
+		case a.Tenant == "":
+		case shared.first[a.Name] != "":
+			shared.add(path+".name", a.Name)
+		default:
+			if own[a.Tenant] == nil {
+				own[a.Tenant] = &unique{config: c, what: "name"}
+			}
+			own[a.Tenant].add(path+".name", a.Name)
 		}
-		c.checkCredentials(path, a)
-		c.checkTokenRequest(path, a)
+		c.checkAuthorization(path, a)
 	}
+}
+
+func (c *Config) checkAuthorization(path string, a *Authorization) {
+	c.checkName(path+".name", a.Name)
+	c.checkTenantID(path+".tenant", a.Tenant)
+	if a.Endpoint != "" {
+		c.checkURL(path+".endpoint", a.Endpoint, false)
+	}
+	c.checkCredentials(path, a)
+	c.checkTokenRequest(path, a)
+}
+
+// FindAuthorization returns the index of the authorization that a webhook of this tenant means by name, or -1.
+func (c *Config) FindAuthorization(tenant, name string) int {
+	return slices.IndexFunc(c.Authorizations, func(a Authorization) bool { return a.Name == name && (a.Tenant == "" || a.Tenant == tenant) })
 }
 
 func (c *Config) checkCredentials(path string, a *Authorization) {

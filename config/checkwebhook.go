@@ -87,9 +87,11 @@ func (c *Config) checkHeaders(path string, w *Webhook) {
 func (c *Config) checkUseOfAuthorization(path string, w *Webhook) {
 	var names []string
 	for i := range c.Authorizations {
-		names = append(names, c.Authorizations[i].Name)
+		if a := &c.Authorizations[i]; a.Tenant == "" || a.Tenant == w.Tenant {
+			names = append(names, a.Name)
+		}
 	}
-	at := slices.Index(names, w.Authorization)
+	at := c.FindAuthorization(w.Tenant, w.Authorization)
 	if at < 0 {
 		c.checkKnown(path+".authorization", "authorization", w.Authorization, names)
 		return

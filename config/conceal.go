@@ -37,10 +37,8 @@ func (c *Config) Conceal(i int) Concealed {
 	for _, s := range w.Secret {
 		k.add(s.Reveal())
 	}
-	for j := range c.Authorizations {
-		if c.Authorizations[j].Name == w.Authorization {
-			c.concealAuthorization(j, &k)
-		}
+	if j := c.FindAuthorization(w.Tenant, w.Authorization); j >= 0 {
+		c.concealAuthorization(j, &k)
 	}
 	slices.SortFunc(k.values, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
 	k.values = slices.Compact(k.values)

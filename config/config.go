@@ -105,6 +105,7 @@ type Sender struct {
 
 // Policy holds what webhooks may not do.
 type Policy struct {
+	LockEndpoint bool `yaml:"lock_endpoint" jsonschema_description:"Through the API the url and the secret of a webhook cannot be changed once it is made; the secret can be rotated."`
 	RequireHTTPS bool `yaml:"require_https" jsonschema_description:"Refuse webhooks and authorizations with a plain http URL."`
 }
 

@@ -240,7 +240,7 @@ type fields struct {
 func fieldsOf(t reflect.Type) fields {
 	f := fields{byKey: map[string]reflect.StructField{}}
 	for field := range t.Fields() {
-		if key, _, _ := strings.Cut(field.Tag.Get("yaml"), ","); key != "" {
+		if key, _, _ := strings.Cut(field.Tag.Get("yaml"), ","); key != "" && key != "-" {
 			f.keys = append(f.keys, key)
 			f.byKey[key] = field
 		}

@@ -37,6 +37,7 @@ func (w *Webhook) setDefaults() {
 		Concurrency: 16,
 		Log:         "all",
 		Status:      "active",
+		OnPaused:    "drop",
 		// Tenant, Timeout and Retry are inherited: see settle.
 	}
 }

@@ -43,7 +43,7 @@ func (c *Config) clone() *Config {
 	next.Webhooks, next.Authorizations, next.EventTypes = slices.Clone(c.Webhooks), slices.Clone(c.Authorizations), slices.Clone(c.EventTypes)
 	next.index = &index{places: map[string]place{}}
 	if c.index != nil {
-		next.index.places, next.index.files = maps.Clone(c.index.places), slices.Clone(c.index.files)
+		next.index.places, next.index.files, next.index.made = maps.Clone(c.index.places), slices.Clone(c.index.files), c.index.made
 	}
 	return &next
 }

@@ -27,6 +27,21 @@ type place struct {
 type index struct {
 	places map[string]place
 	files  []*file
+	made   map[string]*index // of objects that were made through the API, by the path that they have here, as if each were the first of its list
+}
+
+// find returns the place of path.
+func (x *index) find(path string) (place, bool) {
+	if p, ok := x.places[path]; ok || x.made == nil {
+		return p, ok
+	}
+	head, rest, ok := strings.Cut(path, "]")
+	own := x.made[head+"]"]
+	if !ok || own == nil {
+		return place{}, false
+	}
+	p, ok := own.places[head[:strings.IndexByte(head, '[')]+"[0]"+rest]
+	return p, ok
 }
 
 // has says whether path was given a value.
@@ -34,7 +49,7 @@ func (x *index) has(path string) bool {
 	if x == nil {
 		return false
 	}
-	p, ok := x.places[path]
+	p, ok := x.find(path)
 	return ok && !p.null
 }
 
@@ -44,7 +59,7 @@ func (x *index) nearest(path string) (p place, exact, ok bool) {
 		return p, false, false
 	}
 	for at := path; at != ""; at = parent(at) {
-		if p, ok := x.places[at]; ok {
+		if p, ok := x.find(at); ok {
 			return p, at == path, true
 		}
 	}

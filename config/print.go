@@ -41,16 +41,19 @@ var (
 )
 
 // redact walks the printed tree at path; key is the last key on the way.
-func (c *Config) redact(path, key string, n *yaml.Node) {
+func (c *Config) redact(path, key string, n *yaml.Node) { c.redactTree(path, key, n, true) }
+
+// redactTree is redact; with escape every $ is doubled, as whoever loads the result will read it.
+func (c *Config) redactTree(path, key string, n *yaml.Node, escape bool) {
 	switch n.Kind {
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			name := n.Content[i].Value
-			c.redact(join(path, name), name, n.Content[i+1])
+			c.redactTree(join(path, name), name, n.Content[i+1], escape)
 		}
 	case yaml.SequenceNode:
 		for i, item := range n.Content {
-			c.redact(fmt.Sprintf("%s[%d]", path, i), key, item)
+			c.redactTree(fmt.Sprintf("%s[%d]", path, i), key, item, escape)
 		}
 	default:
 		if p, exact, _ := c.index.nearest(path); webhookURL.MatchString(path) {
@@ -58,7 +61,9 @@ func (c *Config) redact(path, key string, n *yaml.Node) {
 		} else if c.hides(path, key, n.Value) {
 			n.SetString(redacted)
 		}
-		n.Value = dollars.Replace(n.Value)
+		if escape {
+			n.Value = dollars.Replace(n.Value)
+		}
 	}
 }
 

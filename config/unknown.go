@@ -13,7 +13,6 @@ import (
 // told so, instead of a suggestion that makes no sense.
 var later = map[string]bool{
 	"sources":                 true,
-	"policy.lock_endpoint":    true,
 	"queue.backend=jetstream": true,
 	"webhooks[].rate_limit":   true,
 	"webhooks[].ordering":     true,

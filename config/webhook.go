@@ -2,6 +2,7 @@ package config
 
 // Webhook is a subscription: which events go where, in which shape, with which credentials.
 type Webhook struct {
+	ID              string      `yaml:"-"` // of one that was made through the API; "" = it comes from a file
 	Name            string      `yaml:"name" jsonschema:"required" jsonschema_description:"Name of the webhook, unique in its tenant."`
 	Description     string      `yaml:"description,omitempty" jsonschema_description:"What it is for, for people."`
 	Tenant          string      `yaml:"tenant,omitempty" jsonschema_description:"The tenant whose events it gets. Absent = the only declared tenant, or default."`
@@ -24,6 +25,7 @@ type Webhook struct {
 	ErrorRecipients []string    `yaml:"error_recipients,omitempty" jsonschema_description:"E-mail addresses of those who are told when deliveries fail for good, or the receiver keeps failing. An entry may hold several with commas between them."`
 	Log             string      `yaml:"log" jsonschema:"enum=all,enum=errors" jsonschema_description:"Which attempts the history keeps. errors: failed ones only. Counters count all."`
 	Status          string      `yaml:"status" jsonschema:"enum=draft,enum=active,enum=paused" jsonschema_description:"Only an active webhook gets events."`
+	OnPaused        string      `yaml:"on_paused" jsonschema:"enum=hold,enum=drop" jsonschema_description:"What happens to the events of the time in which the webhook is paused. hold: they wait until it is active again. drop: it never gets them. What was accepted before waits in both cases."`
 }
 
 // Payload is the definition of the request body.

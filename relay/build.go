@@ -30,14 +30,20 @@ type built struct {
 
 	reach    reach
 	networks *guard.Networks
-	pools    []*transform.Pool
+	units    map[event.WebhookID]*unit
+	auths    map[authKey]authUnit
+	pools    []*transform.Pool // of what is compiled just now; then they belong to its unit
 	modules  []*transform.Module
 	checked  []ingress.EventType          // of which the ingress asks something
 	schemas  map[string]*catalogue.Schema // by their text
 }
 
-// close lets go of the transforms once nothing runs them any more.
+// close lets go of the transforms once nothing runs them any more, and of the webhooks that no other configuration has taken over.
 func (b *built) close(ctx context.Context) {
+	for _, u := range b.units {
+		u.release(ctx)
+	}
+	b.units = nil
 	for _, p := range b.pools {
 		p.Close(ctx)
 	}
@@ -51,9 +57,11 @@ type builder struct {
 	cfg      *config.Config
 	host     *transform.Host
 	metrics  *metrics.Metrics // nil while only checking
-	secret   func(id event.WebhookID, name string, spec sign.Spec) (string, error)
+	secret   func(w *webhooks.Webhook, spec sign.Spec) (string, error)
+	kept     string            // what secret returned for the webhook that is being compiled
+	broken   map[string]string // those made through the API that cannot be used, and why, by id
+	changed  string            // id of the webhook that is being made or changed through the API
 	disabled map[event.WebhookID]string
-	auths    map[string]*webhooks.Authorization
 	old      *built // what is in force, to take over what has not changed; nil = nothing
 	out      *built
 	problems config.Problems
@@ -75,24 +83,33 @@ func Check(ctx context.Context, c *config.Config) config.Problems {
 }
 
 // generated makes a secret that is thrown away again.
-func generated(_ event.WebhookID, _ string, spec sign.Spec) (string, error) {
+func generated(_ *webhooks.Webhook, spec sign.Spec) (string, error) {
 	return spec.NewSecret(), nil
 }
 
 func (b *builder) build(ctx context.Context) (*built, config.Problems) {
-	b.out = &built{}
+	b.out = &built{units: map[event.WebhookID]*unit{}, auths: map[authKey]authUnit{}}
 	b.networks()
-	b.auths = map[string]*webhooks.Authorization{}
 	for i := range b.cfg.Authorizations {
-		b.authorization(i)
+		if !b.sameAuthorization(&b.cfg.Authorizations[i]) {
+			b.authorization(i)
+		}
 	}
 	b.eventTypes()
 	ws := make([]*webhooks.Webhook, 0, len(b.cfg.Webhooks))
 	for i := range b.cfg.Webhooks {
-		w := b.webhook(i)
-		steps := b.steps(ctx, i)
-		ws = append(ws, w)
-		b.out.targets = append(b.out.targets, deliver.Target{Webhook: w, Steps: steps, Disabled: b.disabled[w.ID]})
+		u := b.unit(ctx, i)
+		t := u.target
+		if b.out.units[t.Webhook.ID] != nil { // the same name twice, which is reported elsewhere
+			u.release(ctx)
+			continue
+		}
+		b.out.units[t.Webhook.ID] = u
+		if t.Disabled == "" {
+			t.Disabled = b.disabled[t.Webhook.ID]
+		}
+		ws = append(ws, t.Webhook)
+		b.out.targets = append(b.out.targets, t)
 	}
 	if len(b.problems) == 0 {
 		table, err := webhooks.NewTable(b.matching(ws))
@@ -113,9 +130,12 @@ func (b *builder) build(ctx context.Context) (*built, config.Problems) {
 func (b *builder) matching(ws []*webhooks.Webhook) []*webhooks.Webhook {
 	out := make([]*webhooks.Webhook, len(ws))
 	for i, w := range ws {
-		if b.disabled[w.ID] != "" {
-			held := *w
+		switch held := *w; {
+		case b.disabled[w.ID] != "":
 			held.Status = webhooks.StatusPaused
+			w = &held
+		case w.Hold && w.Status == webhooks.StatusPaused:
+			held.Status = webhooks.StatusActive
 			w = &held
 		}
 		out[i] = w
@@ -186,16 +206,16 @@ func (b *builder) authorization(i int) {
 		b.problem(fmt.Sprintf("authorizations[%d]", i), err)
 		return
 	}
-	b.auths[c.Name] = a
+	b.out.auths[authKey{c.Tenant, c.Name}] = authUnit{*c, a}
 }
 
 // webhook compiles one webhook but for its transforms. After a mistake it returns what there is, so that the others are found too.
 func (b *builder) webhook(i int) *webhooks.Webhook {
 	c := &b.cfg.Webhooks[i]
 	path := fmt.Sprintf("webhooks[%d]", i)
-	w := &webhooks.Webhook{ID: event.NamedWebhookID(c.Tenant, c.Name), Name: c.Name, Description: c.Description, Tenant: c.Tenant, Program: c.Program,
-		Origin: webhooks.OriginFile, Events: c.Events, Method: c.Method, SendBody: c.SendBody, Scheme: c.Signing.Scheme, Concurrency: c.Concurrency,
-		Timeout: time.Duration(c.Timeout), Status: webhooks.Status(c.Status), LogErrors: c.Log == "errors",
+	w := &webhooks.Webhook{ID: webhookID(c), Name: c.Name, Description: c.Description, Tenant: c.Tenant, Program: c.Program,
+		Origin: originOf(c), Events: c.Events, Method: c.Method, SendBody: c.SendBody, Scheme: c.Signing.Scheme, Concurrency: c.Concurrency,
+		Timeout: time.Duration(c.Timeout), Status: webhooks.Status(c.Status), LogErrors: c.Log == "errors", Hold: c.OnPaused == "hold",
 		Retry: webhooks.RetryPolicy{Schedule: c.Retry.Delays(), Jitter: c.Retry.Jitter}}
 	var err error
 	if w.Recipients, err = config.Addresses(c.ErrorRecipients); err != nil {
@@ -249,7 +269,7 @@ func (b *builder) target(w *webhooks.Webhook, c *config.Webhook, path string) {
 	if c.Authorization == "" {
 		return
 	}
-	a := b.auths[c.Authorization]
+	a := b.auth(c)
 	if a != nil && !a.Allows(c.URL) {
 		b.problem(path+".authorization", fmt.Errorf("the credentials of %q are for %s only, and this webhook sends elsewhere", a.Name, a.Endpoint))
 	}
@@ -283,11 +303,12 @@ func (b *builder) signer(w *webhooks.Webhook, c *config.Webhook, path string) {
 	spec := sign.Spec{Scheme: s.Scheme, Secrets: c.Secret.Reveal(), Algorithm: s.Algorithm, KeyIDs: s.KeyIDs,
 		HMAC: sign.HMACOptions{Hash: s.Hash, Encoding: s.Encoding, Header: s.Header, Prefix: s.Prefix, Content: s.Content, TimestampHeader: s.TimestampHeader}}
 	if len(spec.Secrets) == 0 && w.Scheme != sign.None {
-		secret, err := b.secret(w.ID, w.Name, spec)
+		secret, err := b.secret(w, spec)
 		if err != nil {
 			b.problem(path, err)
 			return
 		}
+		b.kept = secret
 		spec.Secrets = []string{secret}
 	}
 	var err error

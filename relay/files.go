@@ -19,36 +19,53 @@ const (
 	adminKeyFile = "admin.token"
 )
 
-// The kept secret of a webhook is in a file named by its id. A private key has a file of its own, because the scheme may be changed to and
-// fro, and beside it is the public half for the receiver.
+// Generated signing secrets are in the store. Earlier versions had a file for each, named by the webhook's id, which is taken over when it is found. What is still
+// a file is the public half of a private key, for the receiver.
 const (
 	privateSuffix = ".ed25519"
 	publicSuffix  = ".pub"
 )
 
-// keptSecret returns the signing secret that was generated for a webhook, making it the first time. fresh says that it was.
-func keptSecret(dataDir string, id event.WebhookID, spec sign.Spec) (secret, path string, fresh bool, err error) {
-	dir := filepath.Join(dataDir, secretsDir)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", "", false, fmt.Errorf("make secrets directory: %w", err)
-	}
-	path = filepath.Join(dir, id.String())
+// keptPath is where earlier versions kept the generated secret of a webhook; beside it is the public half of a private key.
+func keptPath(dataDir string, id event.WebhookID, spec sign.Spec) string {
+	path := filepath.Join(dataDir, secretsDir, id.String())
 	if spec.Asymmetric() {
 		path += privateSuffix
 	}
-	secret, fresh, err = keep(path, spec.NewSecret)
-	if err != nil || !spec.Asymmetric() {
-		return secret, path, fresh, err
+	return path
+}
+
+// readKept reads such a file; "" = there is none.
+func readKept(path string) (string, error) {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
 	}
+	if err != nil {
+		return "", fmt.Errorf("read kept secret: %w", err)
+	}
+	value := strings.TrimSpace(string(b))
+	if value == "" {
+		return "", fmt.Errorf("read %s: the file is empty; remove it to have a new one made", path)
+	}
+	return value, nil
+}
+
+// writePublic writes the public half of a private key into a file, for the receiver.
+func writePublic(dataDir string, id event.WebhookID, secret string) error {
 	public, err := sign.PublicKey(secret)
 	if err != nil {
-		return "", "", false, fmt.Errorf("read %s: %w", path, err)
+		return fmt.Errorf("read the signing key of %s: %w", id, err)
 	}
-	// No sync: this file can be made of the other at any time, and is, at every load.
-	if err := os.WriteFile(path+publicSuffix, []byte(public+"\n"), 0o644); err != nil {
-		return "", "", false, fmt.Errorf("keep public key: %w", err)
+	dir := filepath.Join(dataDir, secretsDir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make secrets directory: %w", err)
 	}
-	return secret, path, fresh, nil
+	// No sync: this file can be made of the other half at any time, and is, at every load.
+	if err := os.WriteFile(filepath.Join(dir, id.String()+privateSuffix+publicSuffix), []byte(public+"\n"), 0o644); err != nil {
+		return fmt.Errorf("keep public key: %w", err)
+	}
+	return nil
 }
 
 // keep reads the one-line file at path, or makes it with what generate returns.

@@ -1,6 +1,8 @@
 package relay
 
 import (
+	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,15 +11,31 @@ import (
 	"edgerelay/config"
 	"edgerelay/relay/event"
 	"edgerelay/relay/sign"
+	"edgerelay/relay/store"
+	"edgerelay/relay/webhooks"
 )
 
-// Each kind of secret is made once and then kept; the public half of a private key lies beside it, and is there again if it was removed.
+// Each kind of secret is made once and then kept, sealed; the public half of a private key lies in a file, and is there again if it was removed. Plain files
+// of earlier versions are taken over, and then they are gone.
 func TestKeptSecretOfEachKind(t *testing.T) {
-	dir := t.TempDir()
-	id := event.NamedWebhookID("t", "w")
+	base := t.TempDir()
+	dir := filepath.Join(base, "data")
+	old := &webhooks.Webhook{ID: event.NamedWebhookID("default", "old"), Name: "old", Tenant: "default"}
+	plain := sign.Spec{Scheme: sign.Standard}.NewSecret()
+	if err := errors.Join(os.MkdirAll(filepath.Join(dir, secretsDir), 0o700), os.WriteFile(keptPath(dir, old.ID, sign.Spec{Scheme: sign.Standard}), []byte(plain+"\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	w := &webhooks.Webhook{ID: event.NamedWebhookID("default", "w"), Name: "w", Tenant: "default"}
 	seen := map[string]bool{}
+	r := start(t, base, "")
+	if secret, fresh, err := r.keptSecret(old, sign.Spec{Scheme: sign.Standard}); secret != plain || fresh || err != nil {
+		t.Errorf("taken over: fresh %v, %v", fresh, err)
+	}
+	if _, err := os.Stat(keptPath(dir, old.ID, sign.Spec{Scheme: sign.Standard})); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the plain file is still there: %v", err)
+	}
 	for _, spec := range []sign.Spec{{Scheme: sign.Standard}, {Scheme: sign.StandardEd25519}} {
-		secret, path, fresh, err := keptSecret(dir, id, spec)
+		secret, fresh, err := r.keptSecret(w, spec)
 		if err != nil || !fresh || seen[secret] {
 			t.Fatalf("%s: %v, fresh %v", spec.Scheme, err, fresh)
 		}
@@ -25,15 +43,13 @@ func TestKeptSecretOfEachKind(t *testing.T) {
 		if _, err := sign.New(spec.Scheme, []string{secret}); err != nil {
 			t.Errorf("%s: %v", spec.Scheme, err)
 		}
-		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-			t.Errorf("%s: %v, mode %v", spec.Scheme, err, info.Mode())
-		}
-		os.Remove(path + publicSuffix)
-		again, _, fresh, err := keptSecret(dir, id, spec)
+		publicFile := keptPath(dir, w.ID, spec) + publicSuffix
+		os.Remove(publicFile)
+		again, fresh, err := r.keptSecret(w, spec)
 		if err != nil || fresh || again != secret {
 			t.Errorf("%s: not kept: %v, fresh %v", spec.Scheme, err, fresh)
 		}
-		public, err := os.ReadFile(path + publicSuffix)
+		public, err := os.ReadFile(publicFile)
 		if !spec.Asymmetric() {
 			if err == nil {
 				t.Errorf("%s: a public key of a shared secret", spec.Scheme)
@@ -43,6 +59,26 @@ func TestKeptSecretOfEachKind(t *testing.T) {
 		if want, _ := sign.PublicKey(secret); err != nil || strings.TrimSpace(string(public)) != want {
 			t.Errorf("%s: public key %q, %v", spec.Scheme, public, err)
 		}
+	}
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	again := start(t, base, "")
+	if secret, fresh, err := again.keptSecret(old, sign.Spec{Scheme: sign.Standard}); secret != plain || fresh || err != nil {
+		t.Errorf("after a restart: fresh %v, %v", fresh, err)
+	}
+	if err := again.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "master.key"), []byte(strings.Repeat("A", 43)+"=\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Parse("test.yaml", []byte("data_dir: "+dir+"\ningress: { listen: '127.0.0.1:0' }\nadmin: { listen: '127.0.0.1:0' }\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(t.Context(), Options{Config: c, Log: slog.New(slog.DiscardHandler)}); !errors.Is(err, store.ErrKey) {
+		t.Errorf("another master key: %v", err)
 	}
 }
 

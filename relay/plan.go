@@ -12,7 +12,6 @@ import (
 	"edgerelay/relay/admin"
 	"edgerelay/relay/event"
 	"edgerelay/relay/queue"
-	"edgerelay/relay/sign"
 )
 
 // Errors of a reload that the files' content has nothing to do with.
@@ -33,7 +32,7 @@ func (r *Relay) ReloadFiles(ctx context.Context) (*admin.ConfigReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	was := r.config().Inventory()
+	was := r.files().Inventory()
 	restart := needRestart(r.boot, c)
 	report, err := r.report(was, c.Inventory(), c.Warnings())
 	if err != nil {
@@ -66,6 +65,13 @@ func (r *Relay) logChanges(changes []config.Change) {
 	}
 }
 
+// files is what the files say that are in force.
+func (r *Relay) files() *config.Config {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.file
+}
+
 // loadFiles reads the configuration again.
 func (r *Relay) loadFiles() (*config.Config, error) {
 	if r.load == nil {
@@ -93,14 +99,14 @@ func (r *Relay) PlanFiles(ctx context.Context) (*admin.ConfigReport, error) {
 		return nil, err
 	}
 	r.mu.Lock()
-	b := &builder{cfg: c, host: r.host, old: r.built, secret: func(_ event.WebhookID, _ string, spec sign.Spec) (string, error) { return spec.NewSecret(), nil }}
+	b := &builder{cfg: c, host: r.host, old: r.built, secret: generated}
 	r.mu.Unlock()
 	out, problems := b.build(ctx)
 	if problems != nil {
 		return nil, problems
 	}
 	out.close(context.WithoutCancel(ctx))
-	report, err := r.report(r.config().Inventory(), c.Inventory(), c.Warnings())
+	report, err := r.report(r.files().Inventory(), c.Inventory(), c.Warnings())
 	if err == nil {
 		report.NeedsRestart = append(report.NeedsRestart, needRestart(r.boot, c)...)
 	}
@@ -117,7 +123,7 @@ func (r *Relay) PlanInventory(next config.Inventory) (*admin.ConfigReport, error
 		return nil, err
 	}
 	defer end()
-	report, err := r.report(r.config().Inventory(), next, nil)
+	report, err := r.report(r.files().Inventory(), next, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -54,12 +54,10 @@ func (a *alone) close(ctx context.Context) { a.built.close(context.WithoutCancel
 
 // alone compiles webhook i of the builder's config, and nothing else.
 func (b *builder) alone(ctx context.Context, i int) (*alone, config.Problems) {
-	b.out, b.auths = &built{}, map[string]*webhooks.Authorization{}
+	b.out = &built{auths: map[authKey]authUnit{}}
 	a := &alone{built: b.out, conceal: b.cfg.Conceal(i)}
-	for j := range b.cfg.Authorizations {
-		if b.cfg.Authorizations[j].Name == b.cfg.Webhooks[i].Authorization {
-			b.authorization(j)
-		}
+	if j := b.cfg.FindAuthorization(b.cfg.Webhooks[i].Tenant, b.cfg.Webhooks[i].Authorization); j >= 0 {
+		b.authorization(j)
 	}
 	w := b.webhook(i)
 	a.target = deliver.Target{Webhook: w, Steps: b.steps(ctx, i)}
@@ -73,9 +71,9 @@ func (b *builder) alone(ctx context.Context, i int) (*alone, config.Problems) {
 // trialBuilder builds webhooks of c for trials. A webhook in force signs with the secret that it has; one that has none yet signs with one made for the
 // occasion, and the trial says so.
 func (r *Relay) trialBuilder(c *config.Config, notes *[]string) *builder {
-	return &builder{cfg: c, host: r.host, secret: func(id event.WebhookID, name string, spec sign.Spec) (string, error) {
-		if r.table.Load().Get(id) != nil {
-			secret, _, _, err := keptSecret(string(r.cfg.DataDir), id, spec)
+	return &builder{cfg: c, host: r.host, secret: func(w *webhooks.Webhook, spec sign.Spec) (string, error) {
+		if r.table.Load().Get(w.ID) != nil {
+			secret, _, err := r.keptSecret(w, spec)
 			return secret, err
 		}
 		*notes = append(*notes, noteSecret)

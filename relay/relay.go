@@ -40,6 +40,7 @@ import (
 	"edgerelay/relay/queue"
 	"edgerelay/relay/queue/badgerq"
 	"edgerelay/relay/series"
+	"edgerelay/relay/store"
 	"edgerelay/relay/webhooks"
 	"edgerelay/transform"
 )
@@ -77,6 +78,7 @@ type Relay struct {
 	news     news
 	ingress  *ingress.Server
 	admin    *admin.Server
+	store    *store.Store
 	table    atomic.Pointer[webhooks.Table]
 	trials   trials
 	series   *series.Store
@@ -85,8 +87,10 @@ type Relay struct {
 	boot     *config.Config // what it was started with: some keys stay as they are there
 	loading  sync.Mutex     // one ReloadFiles at a time; taken before mu
 
-	mu         sync.Mutex // one reload at a time; guards what follows
-	cfg        *config.Config
+	mu         sync.Mutex     // one reload at a time; guards what follows
+	file       *config.Config // what the files say
+	cfg        *config.Config // that, and what was made through the API
+	made       map[string]*madeWebhook
 	built      *built
 	disabled   map[event.WebhookID]string
 	adminToken string
@@ -140,11 +144,20 @@ func (r *Relay) open(ctx context.Context) (err error) {
 	if err := r.readDisabled(); err != nil {
 		return err
 	}
-	b, err := r.build(ctx, r.cfg)
+	if err := r.openStore(ctx, dir); err != nil {
+		return err
+	}
+	r.file = r.boot
+	c, made, broken, err := r.compose(r.file, store.Change{})
 	if err != nil {
 		return err
 	}
-	r.use(r.cfg, b)
+	b, err := r.build(ctx, c, broken, "")
+	if err != nil {
+		return err
+	}
+	r.made = made
+	r.use(c, b)
 	r.announce.release(r.deliver.Ready)
 	r.metrics.Reloaded(true, r.started)
 	if err := r.openIngress(); err != nil { // nobody can send before everything is there
@@ -198,7 +211,7 @@ func (r *Relay) openIngress() error {
 	}
 	r.addrs[0] = ln.Addr()
 	r.built.networks.Own(r.addrs[:]...)
-	r.ingress, err = ingress.New(ingress.Options{Listener: ln, TLS: tlsConfig, Policy: policyOf(r.cfg, r.built), MaxBody: int(c.MaxBody), Queue: r.queue, Table: &r.table,
+	r.ingress, err = ingress.New(ingress.Options{Listener: ln, TLS: tlsConfig, Policy: r.policy(r.cfg, r.built), MaxBody: int(c.MaxBody), Queue: r.queue, Table: &r.table,
 		Durability: r.cfg.Queue.Durability, Metrics: r.metrics, Log: r.log, Accepted: r.accepted()})
 	if err != nil {
 		return errors.Join(err, ln.Close())
@@ -207,8 +220,8 @@ func (r *Relay) openIngress() error {
 	return nil
 }
 
-// policyOf is who may send what.
-func policyOf(c *config.Config, b *built) ingress.Policy {
+// policy is who may send what.
+func (r *Relay) policy(c *config.Config, b *built) ingress.Policy {
 	p := ingress.Policy{EventTypes: b.checked, Strict: c.StrictEventTypes}
 	for _, t := range c.Ingress.Tokens {
 		p.Tokens = append(p.Tokens, ingress.Token{Name: t.Name, Token: t.Token.Reveal(), Tenant: t.Tenant, Program: t.Program})

@@ -12,21 +12,21 @@ import (
 	"edgerelay/config"
 	"edgerelay/relay/event"
 	"edgerelay/relay/sign"
+	"edgerelay/relay/store"
 	"edgerelay/relay/webhooks"
 )
 
-// build compiles a configuration's webhooks.
-func (r *Relay) build(ctx context.Context, c *config.Config) (*built, error) {
+// build compiles a configuration's webhooks. broken says which of those that were made through the API cannot be used, changed which one is being changed.
+func (r *Relay) build(ctx context.Context, c *config.Config, broken map[string]string, changed string) (*built, error) {
 	r.enable(ctx, c)
-	b := &builder{cfg: c, host: r.host, old: r.built, metrics: r.metrics, disabled: r.disabled, secret: func(id event.WebhookID, name string, spec sign.Spec) (string, error) {
-		secret, path, fresh, err := keptSecret(string(r.cfg.DataDir), id, spec)
-		if fresh && spec.Asymmetric() {
-			r.log.Info("a signing key was generated; its receiver needs the public half", "webhook", name, "file", path+publicSuffix)
-		} else if fresh {
-			r.log.Info("a signing secret was generated; its receiver needs it", "webhook", name, "file", path)
-		}
-		return secret, err
-	}}
+	b := &builder{cfg: c, host: r.host, old: r.built, metrics: r.metrics, disabled: r.disabled, broken: broken, changed: changed,
+		secret: func(w *webhooks.Webhook, spec sign.Spec) (string, error) {
+			secret, fresh, err := r.keptSecret(w, spec)
+			if fresh {
+				r.logFresh(w, spec)
+			}
+			return secret, err
+		}}
 	out, problems := b.build(ctx)
 	if len(problems) > 0 {
 		return nil, problems
@@ -57,7 +57,12 @@ func (r *Relay) Reload(ctx context.Context, c *config.Config) error {
 		r.metrics.Reloaded(false, time.Now())
 		return err
 	}
-	b, err := r.build(ctx, c)
+	file := c
+	c, made, broken, err := r.compose(file, store.Change{})
+	var b *built
+	if err == nil {
+		b, err = r.build(ctx, c, broken, "")
+	}
 	if err == nil {
 		if err = r.setAccess(c, b); err != nil {
 			b.close(ctx)
@@ -69,8 +74,9 @@ func (r *Relay) Reload(ctx context.Context, c *config.Config) error {
 	}
 	if keys := needRestart(r.boot, c); len(keys) > 0 {
 		r.log.Warn("some changes take effect after a restart only", "keys", strings.Join(keys, ", "))
-		c.DataDir = r.boot.DataDir
+		c.DataDir, file.DataDir = r.boot.DataDir, r.boot.DataDir
 	}
+	r.file, r.made = file, made
 	old := r.use(c, b)
 	r.news.mails.Update(alerts)
 	r.metrics.Reloaded(true, time.Now())
@@ -90,7 +96,7 @@ func (r *Relay) setAccess(c *config.Config, b *built) error {
 			return err
 		}
 	}
-	return r.ingress.SetPolicy(policyOf(c, b))
+	return r.ingress.SetPolicy(r.policy(c, b))
 }
 
 // restartSections are the keys that a reload does not touch.
@@ -139,7 +145,7 @@ func (r *Relay) gone(w *webhooks.Webhook) {
 	defer r.mu.Unlock()
 	for i := range r.cfg.Webhooks {
 		c := &r.cfg.Webhooks[i]
-		if event.NamedWebhookID(c.Tenant, c.Name) != w.ID {
+		if webhookID(c) != w.ID {
 			continue
 		}
 		print := urlPrint(c.URL)
@@ -167,7 +173,7 @@ func (r *Relay) gone(w *webhooks.Webhook) {
 func (r *Relay) enable(ctx context.Context, c *config.Config) {
 	for i := range c.Webhooks {
 		w := &c.Webhooks[i]
-		id := event.NamedWebhookID(w.Tenant, w.Name)
+		id := webhookID(w)
 		print, marked := r.disabled[id]
 		if !marked || w.Status == string(webhooks.StatusActive) && print == urlPrint(w.URL) {
 			continue

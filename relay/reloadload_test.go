@@ -115,7 +115,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 			if _, ok := err.(config.Problems); !ok {
 				t.Errorf("reload %d: %v", n, err)
 			}
-		case err != nil || r.config() != c:
+		case err != nil || r.files() != c:
 			t.Fatalf("reload %d: %v", n, err)
 		}
 	}

@@ -14,9 +14,9 @@ import (
 	"edgerelay/config"
 	"edgerelay/relay/admin"
 	"edgerelay/relay/deliver"
-	"edgerelay/relay/event"
 	"edgerelay/relay/metrics"
 	"edgerelay/relay/sign"
+	"edgerelay/relay/webhooks"
 	"edgerelay/transform"
 )
 
@@ -61,9 +61,9 @@ func (o *Offline) Try(ctx context.Context, c *config.Config, i int, s Sample) (*
 		o.event = e
 	}
 	var notes []string
-	b := &builder{cfg: c, host: o.host, secret: func(id event.WebhookID, _ string, spec sign.Spec) (string, error) {
+	b := &builder{cfg: c, host: o.host, secret: func(w *webhooks.Webhook, spec sign.Spec) (string, error) {
 		notes = append(notes, noteSecret)
-		key := id.String() + " " + spec.Scheme
+		key := w.ID.String() + " " + spec.Scheme
 		if o.secrets[key] == "" {
 			o.secrets[key] = spec.NewSecret()
 		}

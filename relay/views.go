@@ -90,9 +90,9 @@ func (r *Relay) webhooks() []admin.Webhook {
 	out := make([]admin.Webhook, len(r.cfg.Webhooks))
 	for i := range r.cfg.Webhooks {
 		c := &r.cfg.Webhooks[i]
-		id := event.NamedWebhookID(c.Tenant, c.Name)
+		id := webhookID(c)
 		l := lanes[id]
-		out[i] = admin.Webhook{ID: id.String(), Name: c.Name, Description: c.Description, Tenant: c.Tenant, Program: c.Program, Origin: webhooks.OriginFile,
+		out[i] = admin.Webhook{ID: id.String(), Name: c.Name, Description: c.Description, Tenant: c.Tenant, Program: c.Program, Origin: originOf(c),
 			Events: c.Events, URL: c.URL, Method: c.Method, Status: c.Status, Circuit: l.State.String(),
 			Counters: admin.Counters{Delivered: l.Delivered, Failed: l.Failed, Dead: l.Dead, InFlight: int64(l.InFlight)}, Last: l.Last.UTC()}
 	}

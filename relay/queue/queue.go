@@ -213,6 +213,12 @@ type Info struct {
 	Last     Failure
 }
 
+// Value is a small durable value; without content it is to be deleted.
+type Value struct {
+	Key   string
+	Value []byte
+}
+
 // Stats is a snapshot of the engine.
 type Stats struct {
 	Pending      int64 // deliveries accepted, not yet settled nor in a retry record

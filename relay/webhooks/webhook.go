@@ -61,6 +61,7 @@ type Webhook struct {
 	Concurrency int           // attempts at the same time, at most
 	Status      Status
 	LogErrors   bool // the history keeps failed attempts only
+	Hold        bool // while it is paused, new events wait for it instead of passing it by
 
 	Recipients []string // e-mail addresses of those who are told when it fails
 }

@@ -76,17 +76,23 @@ func (q *Queue) openLocked() *batch {
 		n = 0
 	}
 	if n == 0 {
-		b := q.spareBatch
-		q.spareBatch = nil
-		if b == nil {
-			b = &batch{}
-		}
-		q.batches = append(q.batches, b)
-		if len(q.batches) == 1 {
-			q.flush.Reset(q.opt.FlushEvery)
-		}
+		return q.beginLocked()
 	}
-	return q.batches[len(q.batches)-1]
+	return q.batches[n-1]
+}
+
+// beginLocked adds an empty batch; the one before is sealed.
+func (q *Queue) beginLocked() *batch {
+	b := q.spareBatch
+	q.spareBatch = nil
+	if b == nil {
+		b = &batch{}
+	}
+	q.batches = append(q.batches, b)
+	if len(q.batches) == 1 {
+		q.flush.Reset(q.opt.FlushEvery)
+	}
+	return b
 }
 
 // takeLocked removes the oldest batch, or returns nil.

@@ -11,15 +11,38 @@ import (
 
 // Put stores a small durable value; an empty one deletes it.
 func (q *Queue) Put(ctx context.Context, key string, value []byte) error {
-	if len(key) > 255 || len(value) > 64<<10 {
-		return fmt.Errorf("store value %.80q: %w: key of %d bytes, value of %d", key, queue.ErrTooLarge, len(key), len(value))
+	return q.PutAll(ctx, []queue.Value{{Key: key, Value: value}})
+}
+
+// The limits of PutAll. All values of a call are one transaction, which the largest event must fit into, too.
+const (
+	maxValueKey = 1024
+	maxValue    = 64 << 10
+	maxValues   = maxBatchBytes // together
+)
+
+// PutAll stores several values durably: all of them or, after an error or a crash, none.
+func (q *Queue) PutAll(ctx context.Context, values []queue.Value) error {
+	total := 0
+	for i := range values {
+		v := &values[i]
+		if total += len(v.Key) + len(v.Value); len(v.Key) > maxValueKey || len(v.Value) > maxValue || total > maxValues {
+			return fmt.Errorf("store value %.80q: %w: key of %d bytes, value of %d, %d so far", v.Key, queue.ErrTooLarge, len(v.Key), len(v.Value), total)
+		}
 	}
-	full := func(k []byte) []byte { return append(append(k, kValue), key...) }
 	return q.write(ctx, func() error {
-		if len(value) == 0 {
-			q.openLocked().del(full)
-		} else {
-			q.openLocked().set(full, func(v []byte) []byte { return append(v, value...) })
+		b := q.openLocked()
+		if len(b.arena) > 0 && len(b.arena)+total > maxBatchBytes {
+			q.sealLocked(b)
+			b = q.beginLocked()
+		}
+		for i := range values {
+			full := func(k []byte) []byte { return append(append(k, kValue), values[i].Key...) }
+			if len(values[i].Value) == 0 {
+				b.del(full)
+			} else {
+				b.set(full, func(v []byte) []byte { return append(v, values[i].Value...) })
+			}
 		}
 		return nil
 	})
