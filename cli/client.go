@@ -144,13 +144,17 @@ func (e *problemError) Error() string {
 func (c *client) refused(method, path string, res *http.Response, body []byte) error {
 	var p struct {
 		Title, Detail string
-		Errors        []struct{ Path, Message string }
+		Errors        []struct{ Path, Message, Schema, Instance string } // of a body, or of an event that does not fit its schema
 	}
 	// An answer that is no problem document leaves all empty: then the status has to do.
 	_ = json.Unmarshal(body, &p)
 	e := &problemError{status: res.StatusCode, message: fmt.Sprintf("%s %s: %s", method, path, res.Status)}
 	for _, m := range p.Errors {
-		e.mistakes = append(e.mistakes, strings.TrimPrefix(printable(m.Path)+": "+printable(m.Message), ": "))
+		line := strings.TrimPrefix(printable(m.Path+m.Instance)+": "+printable(m.Message), ": ")
+		if m.Schema != "" {
+			line += " (" + printable(m.Schema) + ")"
+		}
+		e.mistakes = append(e.mistakes, line)
 	}
 	switch {
 	case len(e.mistakes) > 0: // the detail repeats them

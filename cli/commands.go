@@ -19,6 +19,7 @@ func commands() []*cobra.Command {
 		newVerifyCommand(),
 		newDeliveriesCommand(),
 		newAlertsCommand(relay.TestAlert),
+		newEventTypesCommand(),
 		newTryCommand(),
 		newPlanCommand(),
 		newReloadCommand(),

@@ -75,6 +75,8 @@ type Admin struct {
 	Listen string       `yaml:"listen" jsonschema_description:"Address as host:port. An address that is not loopback needs tls and tokens."`
 	TLS    TLS          `yaml:"tls,omitempty" jsonschema_description:"Certificate of this listener. Absent = plain HTTP."`
 	Tokens []AdminToken `yaml:"tokens,omitempty" jsonschema_description:"Bearer tokens of operators. None = one is generated."`
+
+	PublicCatalogue bool `yaml:"public_catalogue" jsonschema_description:"Show the event types that belong to no tenant at /event-types, to everybody who reaches the listener, without a token."`
 }
 
 // AdminToken is one operator.

@@ -111,6 +111,7 @@ var restartSections = []struct {
 	{"ingress.tls", func(c *config.Config) any { return c.Ingress.TLS }},
 	{"ingress.max_body", func(c *config.Config) any { return c.Ingress.MaxBody }},
 	{"admin.listen", func(c *config.Config) any { return c.Admin.Listen }},
+	{"admin.public_catalogue", func(c *config.Config) any { return c.Admin.PublicCatalogue }},
 	{"admin.tls", func(c *config.Config) any { return c.Admin.TLS }},
 	{"sender.user_agent", func(c *config.Config) any { return c.Sender.UserAgent }},
 	{"sender.max_in_flight", func(c *config.Config) any { return c.Sender.MaxInFlight }},

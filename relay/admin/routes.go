@@ -18,6 +18,7 @@ func (s *Server) routes() []route {
 		s.webhookRoutes(),
 		s.tryRoutes(),
 		s.eventTypeRoutes(),
+		s.catalogueRoutes(),
 		s.configRoutes(),
 	)
 	if s.opts.Pprof {

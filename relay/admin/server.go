@@ -67,14 +67,16 @@ type Options struct {
 	Webhooks   func() []Webhook   // every webhook of every tenant
 	Try        Trier              // nil = there is no such route; so with the next two
 	EventTypes func() []EventType // the catalogue of every tenant
-	Config     Configuration
-	Stats      func() Stats
-	Series     func(tenants []string, webhook string, hours int) Series // nil tenants = all, "" = every webhook
-	Health     func() []Check                                           // is the process alive
-	Ready      func() []Check                                           // should it get traffic
-	Metrics    http.Handler
-	Schemas    map[string]json.RawMessage // JSON Schemas that operations name, such as that of a webhook in the configuration
-	Pprof      bool                       // serve /debug/pprof/ to tokens of the role admin
+
+	PublicCatalogue bool // show what of the catalogue is everybody's to everybody
+	Config          Configuration
+	Stats           func() Stats
+	Series          func(tenants []string, webhook string, hours int) Series // nil tenants = all, "" = every webhook
+	Health          func() []Check                                           // is the process alive
+	Ready           func() []Check                                           // should it get traffic
+	Metrics         http.Handler
+	Schemas         map[string]json.RawMessage // JSON Schemas that operations name, such as that of a webhook in the configuration
+	Pprof           bool                       // serve /debug/pprof/ to tokens of the role admin
 
 	Log *slog.Logger
 }
