@@ -18,6 +18,7 @@ func commands() []*cobra.Command {
 		newSignCommand(),
 		newVerifyCommand(),
 		newDeliveriesCommand(),
+		newTailCommand(),
 		newAlertsCommand(relay.TestAlert),
 		newEventTypesCommand(),
 		newTryCommand(),

@@ -104,6 +104,7 @@ func newBed(t *testing.T, change func(*Options)) *bed {
 			}
 		},
 		Series:  func([]string, string, int) Series { return Series{} },
+		Watch:   func(AttemptFilter) AttemptWatch { return &fewAttempts{} }, // ends at once
 		Stats:   func() Stats { return Stats{Version: "v1", Queue: QueueStats{Pending: 77}} },
 		Health:  func() []Check { return []Check{{Name: "loop"}} },
 		Ready:   func() []Check { return []Check{{Name: "queue"}, {Name: "disk"}} },

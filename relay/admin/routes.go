@@ -15,6 +15,7 @@ func (s *Server) routes() []route {
 		s.relayRoutes(),
 		s.seriesRoutes(),
 		s.deliveryRoutes(),
+		s.streamRoutes(),
 		s.webhookRoutes(),
 		s.tryRoutes(),
 		s.eventTypeRoutes(),

@@ -71,6 +71,7 @@ type Options struct {
 	PublicCatalogue bool // show what of the catalogue is everybody's to everybody
 	Config          Configuration
 	Stats           func() Stats
+	Watch           func(AttemptFilter) AttemptWatch                         // nil, or a nil answer = not possible just now
 	Series          func(tenants []string, webhook string, hours int) Series // nil tenants = all, "" = every webhook
 	Health          func() []Check                                           // is the process alive
 	Ready           func() []Check                                           // should it get traffic
@@ -83,6 +84,7 @@ type Options struct {
 
 // Server is the management API.
 type Server struct {
+	streams   *streams
 	opts      Options
 	handler   http.Handler
 	ui        http.Handler // what Mount was given; nil = nothing
@@ -104,6 +106,7 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.handler = s.guard(s.mux(routes))
+	s.streams = newStreams()
 	s.http = &http.Server{
 		Handler:           s.handler,
 		TLSConfig:         o.TLS,
@@ -114,6 +117,7 @@ func New(o Options) (*Server, error) {
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 	}
+	s.http.RegisterOnShutdown(s.streams.end)
 	return s, nil
 }
 

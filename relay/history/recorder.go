@@ -69,10 +69,18 @@ func (r *Recorder) Attempt(a *Attempt) {
 		}
 	}
 	if r.hub.watched() {
-		r.hub.publish(a.Clone())
+		r.hub.publish(a)
 	}
 }
 
 // Subscribe returns a reader of attempts as they happen, with room for so many that it has not looked at yet; what comes when there is no
 // room is left out. It is nil when there are too many readers. The reader calls Close.
-func (r *Recorder) Subscribe(buffer int) *Subscription { return r.hub.subscribe(buffer) }
+func (r *Recorder) Subscribe(buffer int) *Subscription {
+	return r.hub.subscribe(&Subscription{}, buffer)
+}
+
+// Watch is Subscribe without headers, bodies and events, so that a slow reader holds little memory, and only of what want says yes to. want is
+// called on the path of a delivery: it looks, and returns at once.
+func (r *Recorder) Watch(buffer int, want func(*Attempt) bool) *Subscription {
+	return r.hub.subscribe(&Subscription{brief: true, want: want}, buffer)
+}

@@ -16,6 +16,8 @@ type hub struct {
 type Subscription struct {
 	hub     *hub
 	ch      chan *Attempt
+	want    func(*Attempt) bool // nil = all
+	brief   bool
 	dropped atomic.Int64
 }
 
@@ -29,8 +31,8 @@ func (h *hub) watched() bool {
 }
 
 // subscribe adds a reader, or returns nil when there are too many.
-func (h *hub) subscribe(buffer int) *Subscription {
-	s := &Subscription{hub: h, ch: make(chan *Attempt, max(1, buffer))}
+func (h *hub) subscribe(s *Subscription, buffer int) *Subscription {
+	s.hub, s.ch = h, make(chan *Attempt, max(1, buffer))
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var list []*Subscription
@@ -45,19 +47,43 @@ func (h *hub) subscribe(buffer int) *Subscription {
 	return s
 }
 
-// publish hands a to every reader that has room. a is shared by all of them and must not change any more.
+// publish hands a copy of a to every reader that wants it and has room. The copy is shared by all of them and must not change any more. It
+// is made when the first one needs it.
 func (h *hub) publish(a *Attempt) {
 	list := h.watchers.Load()
 	if list == nil {
 		return
 	}
+	var whole, brief *Attempt
 	for _, s := range *list {
+		switch {
+		case s.want != nil && !s.want(a):
+			continue
+		case len(s.ch) == cap(s.ch):
+			s.dropped.Add(1)
+			continue
+		case s.brief && brief == nil:
+			brief = a.briefly()
+		case !s.brief && whole == nil:
+			whole = a.Clone()
+		}
+		c := whole
+		if s.brief {
+			c = brief
+		}
 		select {
-		case s.ch <- a:
+		case s.ch <- c:
 		default:
 			s.dropped.Add(1)
 		}
 	}
+}
+
+// briefly copies a without what can be large.
+func (a *Attempt) briefly() *Attempt {
+	b := *a
+	b.Event, b.RequestHeaders, b.RequestBody, b.ResponseHeaders, b.ResponseBody, b.TransformLog = nil, nil, nil, nil, nil, nil
+	return b.Clone()
 }
 
 // C is where the attempts arrive. They are shared with other readers: look, do not change. It is never closed.
