@@ -21,7 +21,7 @@ type hook struct {
 }
 
 func newHook(h Hook, maxIDs int) (*hook, error) {
-	v, err := newVerifier(h.Scheme, h.Secrets)
+	v, err := newVerifier(h)
 	if err != nil {
 		return nil, fmt.Errorf("hook %q: %w", h.Name, err)
 	}

@@ -52,8 +52,11 @@ type Options struct {
 // Hook is one expected webhook.
 type Hook struct {
 	Name    string
-	Scheme  string   // standard, github or none; "" = none
-	Secrets []string // any of them may have signed
+	Scheme  string   // as in the relay's configuration; "" = none
+	Secrets []string // any of them may have signed; of the asymmetric schemes the public keys (whpk_…) will do
+
+	Form      Form   // of the scheme hmac
+	Algorithm string // of the scheme rfc9421: hmac-sha256, also when empty, or ed25519
 }
 
 // Delivery is one request as it was received.
@@ -174,7 +177,7 @@ func (r *Receiver) handle(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	body := ctx.Request.Body()
-	bad := h.verifier.check(ctx.Request.Header.Peek, body, at)
+	bad := h.verifier.check(&received{header: ctx.Request.Header.Peek, body: body, method: string(ctx.Method()), target: target(ctx)}, at)
 	answer := Answer{Status: fasthttp.StatusUnauthorized, Body: "bad signature"}
 	if bad == nil {
 		answer = h.nextAnswer()
@@ -191,6 +194,11 @@ func (r *Receiver) handle(ctx *fasthttp.RequestCtx) {
 	}
 	answer.write(ctx)
 	r.signal()
+}
+
+// target is the URL as the sender wrote it: the receiver is reached directly.
+func target(ctx *fasthttp.RequestCtx) string {
+	return "http://" + string(ctx.Host()) + string(ctx.Request.Header.RequestURI())
 }
 
 func (r *Receiver) find(path string) *hook {

@@ -120,21 +120,21 @@ func TestVerifyStandard(t *testing.T) {
 		{"timestamp not a number", []string{vectorSecret}, 0, vectorID, "now", vectorSign, vectorBody, false},
 		{"only an unknown version", []string{vectorSecret}, 0, vectorID, ts, "v1a," + vectorSign[3:], vectorBody, false},
 	} {
-		v, err := newVerifier("standard", tt.secrets)
+		v, err := newVerifier(Hook{Scheme: "standard", Secrets: tt.secrets})
 		if err != nil {
 			t.Fatal(tt.name, err)
 		}
 		header := func(name string) []byte {
 			return []byte(map[string]string{"webhook-id": tt.id, "webhook-timestamp": tt.ts, "webhook-signature": tt.sign}[name])
 		}
-		if err := v.check(header, []byte(tt.body), vectorTime.Add(tt.shift)); (err == nil) != tt.ok {
+		if err := v.check(&received{header: header, body: []byte(tt.body)}, vectorTime.Add(tt.shift)); (err == nil) != tt.ok {
 			t.Errorf("%s: error %v, want ok=%v", tt.name, err, tt.ok)
 		}
 	}
 }
 
 func TestVerifyGitHub(t *testing.T) {
-	v, err := newVerifier("github", []string{githubSecret})
+	v, err := newVerifier(Hook{Scheme: "github", Secrets: []string{githubSecret}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestVerifyGitHub(t *testing.T) {
 		{"not hexadecimal", "sha256=zz", githubBody, false},
 		{"absent", "", githubBody, false},
 	} {
-		if err := v.check(func(string) []byte { return []byte(tt.sign) }, []byte(tt.body), vectorTime); (err == nil) != tt.ok {
+		if err := v.check(&received{header: func(string) []byte { return []byte(tt.sign) }, body: []byte(tt.body)}, vectorTime); (err == nil) != tt.ok {
 			t.Errorf("%s: error %v, want ok=%v", tt.name, err, tt.ok)
 		}
 	}
@@ -401,7 +401,7 @@ func FuzzEnvelopeHead(f *testing.F) {
 func FuzzVerifyStandard(f *testing.F) {
 	f.Add([]byte(vectorID), []byte("1614265330"), []byte(vectorSign), []byte(vectorBody))
 	f.Add([]byte("a"), []byte("-1"), []byte("v1, v1,= "), []byte(""))
-	v, err := newVerifier("standard", []string{vectorSecret})
+	v, err := newVerifier(Hook{Scheme: "standard", Secrets: []string{vectorSecret}})
 	if err != nil {
 		f.Fatal(err)
 	}

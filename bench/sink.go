@@ -94,7 +94,7 @@ func newSinkState(o SinkOptions) (*sinkState, error) {
 		secrets = []string{o.Secret}
 	}
 	var err error
-	if s.verify, err = newVerifier(o.Scheme, secrets); err != nil {
+	if s.verify, err = newVerifier(Hook{Scheme: o.Scheme, Secrets: secrets}); err != nil {
 		return nil, err
 	}
 	for i := range s.shards {
@@ -184,7 +184,7 @@ func (s *sinkState) accept(h *sinkHook, ctx *fasthttp.RequestCtx) (problem strin
 	var badSign, badID error
 	check := s.verify.scheme != "none" && (s.opts.Sample < 2 || st.number%uint32(s.opts.Sample) == 0)
 	if check {
-		badSign = s.verify.check(ctx.Request.Header.Peek, body, now)
+		badSign = s.verify.check(&received{header: ctx.Request.Header.Peek, body: body}, now)
 	}
 	if s.verify.scheme == "standard" {
 		badID = checkID(ctx.Request.Header.Peek("webhook-id"), body)

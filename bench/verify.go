@@ -21,21 +21,28 @@ const tolerance = 300 * time.Second
 // verifier checks signatures of one scheme. It is the receiver's own and shares no code with relay/sign.
 type verifier struct {
 	scheme string
+	other  checkFunc    // of schemes that are not here, nil = scheme is
 	keys   []*sync.Pool // of hash.Hash: one HMAC state per key and concurrent request
 }
 
-func newVerifier(scheme string, secrets []string) (*verifier, error) {
-	v := &verifier{scheme: scheme}
-	switch scheme {
-	case "", "none":
+func newVerifier(h Hook) (v *verifier, err error) {
+	scheme, secrets := h.Scheme, h.Secrets
+	v = &verifier{scheme: scheme}
+	switch {
+	case scheme == "", scheme == "none":
 		v.scheme = "none"
 		return v, nil
-	case "standard", "github":
+	case scheme == "standard", scheme == "github":
 	default:
-		return nil, fmt.Errorf("unknown signature scheme %q: want standard, github or none", scheme)
+		if v.other, err = newCheck(h); err != nil {
+			return nil, err
+		}
 	}
 	if len(secrets) == 0 {
 		return nil, fmt.Errorf("scheme %s needs a secret", scheme)
+	}
+	if v.other != nil {
+		return v, nil
 	}
 	for _, s := range secrets {
 		key := []byte(s)
@@ -54,7 +61,11 @@ func newVerifier(scheme string, secrets []string) (*verifier, error) {
 }
 
 // check says why a request is not acceptable, or nil.
-func (v *verifier) check(header func(name string) []byte, body []byte, now time.Time) error {
+func (v *verifier) check(r *received, now time.Time) error {
+	header, body := r.header, r.body
+	if v.other != nil {
+		return v.other(r, now)
+	}
 	switch v.scheme {
 	case "standard":
 		return v.checkStandard(header("webhook-id"), header("webhook-timestamp"), header("webhook-signature"), body, now)

@@ -23,11 +23,10 @@ import (
 
 // listenFlags are the flags of `listen`.
 type listenFlags struct {
-	addr    string
-	secrets []string
-	scheme  string
-	status  int
-	json    bool
+	addr   string
+	hook   bench.Hook
+	status int
+	json   bool
 }
 
 // listenHook is the name under which the receiver counts: whatever the path, it is one hook.
@@ -42,6 +41,8 @@ func newListenCommand() *cobra.Command {
 			"prints what came, and answers. A request with a bad signature is answered with 401. Ctrl-C ends it.",
 		Example: `  edgerelay listen
   edgerelay listen --secret whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+  edgerelay listen --scheme standard-ed25519 --secret whpk_…
+  edgerelay listen --scheme hmac --signature-header X-Sig --content '{timestamp}.{body}' --secret "$SECRET"
   edgerelay listen --addr 127.0.0.1:0 --json | jq .body
   edgerelay listen --status 503                     # see how the relay retries`,
 		Args: cobra.NoArgs,
@@ -49,29 +50,36 @@ func newListenCommand() *cobra.Command {
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.addr, "addr", "127.0.0.1:9000", "address to listen on; port 0 takes any free one")
-	fl.StringArrayVar(&f.secrets, "secret", nil, "signing secret, repeatable (default $"+secretEnv+"; none = nothing is checked)")
-	fl.StringVar(&f.scheme, "scheme", "", "signature scheme: standard or github (default: standard if there is a secret)")
+	fl.StringArrayVar(&f.hook.Secrets, "secret", nil, "signing secret or public key, repeatable (default $"+secretEnv+"; none = nothing is checked)")
+	fl.StringVar(&f.hook.Scheme, "scheme", "", "signature scheme: "+schemeNames()+" (default: standard if there is a secret)")
+	fl.StringVar(&f.hook.Form.Header, "signature-header", "", "for hmac: the signature's header (required there)")
+	fl.StringVar(&f.hook.Form.Prefix, "prefix", "", "for hmac: what stands before the signature")
+	fl.StringVar(&f.hook.Form.Hash, "hash", "sha256", "for hmac: sha256 or sha512")
+	fl.StringVar(&f.hook.Form.Encoding, "encoding", "hex", "for hmac: hex or base64")
+	fl.StringVar(&f.hook.Form.Content, "content", "{body}", "for hmac: what is signed, of {id}, {timestamp}, {body} and text")
+	fl.StringVar(&f.hook.Form.TimestampHeader, "timestamp-header", "", "for hmac: the header with the time")
+	fl.StringVar(&f.hook.Algorithm, "algorithm", "hmac-sha256", "for rfc9421: hmac-sha256 or ed25519")
 	fl.IntVar(&f.status, "status", 200, "status code to answer with")
 	fl.BoolVar(&f.json, "json", false, "print one JSON object per request")
 	return cmd
 }
 
 func (f *listenFlags) run(cmd *cobra.Command) error {
-	secrets := secretsOrEnv(f.secrets)
+	f.hook.Name, f.hook.Secrets = listenHook, secretsOrEnv(f.hook.Secrets)
 	switch {
 	case f.status < 200 || f.status > 599:
 		return usageErrorf("--status %d: want a code from 200 to 599", f.status)
-	case f.scheme == "" && len(secrets) > 0:
-		f.scheme = "standard"
-	case f.scheme != "" && len(secrets) == 0:
-		return usageErrorf("--scheme %s needs --secret", f.scheme)
+	case f.hook.Scheme == "" && len(f.hook.Secrets) > 0:
+		f.hook.Scheme = "standard"
+	case f.hook.Scheme != "" && len(f.hook.Secrets) == 0:
+		return usageErrorf("--scheme %s needs --secret", f.hook.Scheme)
 	}
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	p := &deliveryPrinter{out: cmd.OutOrStdout(), palette: newPalette(cmd.OutOrStdout()), checks: f.scheme != "", json: f.json}
+	p := &deliveryPrinter{out: cmd.OutOrStdout(), palette: newPalette(cmd.OutOrStdout()), checks: f.hook.Scheme != "", json: f.json}
 	receiver, err := bench.Start(bench.Options{
 		Addr:       f.addr,
-		Default:    &bench.Hook{Name: listenHook, Scheme: f.scheme, Secrets: secrets},
+		Default:    &f.hook,
 		MaxIDs:     100_000, // a repeat is noticed this far back; an evening of listening must not fill the memory
 		OnDelivery: p.print,
 	})

@@ -103,6 +103,9 @@ func newBed(t *testing.T, change func(*Options)) *bed {
 				{ID: acmeWebhook.String(), Name: "feed", Tenant: "acme", URL: "https://u:hunter2@a.example/h?key=hunter2&p={{ program }}", Status: "active", Circuit: "closed", Counters: Counters{Delivered: 3}},
 			}
 		},
+		Keys: func(string) []Key {
+			return []Key{{Type: "OKP", Curve: "Ed25519", X: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", ID: "k", Use: "sig", Algorithm: "EdDSA"}}
+		},
 		Series:  func([]string, string, int) Series { return Series{} },
 		Watch:   func(AttemptFilter) AttemptWatch { return &fewAttempts{} }, // ends at once
 		Stats:   func() Stats { return Stats{Version: "v1", Queue: QueueStats{Pending: 77}} },
@@ -181,8 +184,8 @@ func TestRoleTenantRouteMatrix(t *testing.T) {
 				if want >= 400 {
 					wantProblem(t, name, rec, want)
 				}
-				if strings.HasSuffix(rt.path, "z") != (rt.role == 0) && !strings.HasPrefix(rt.path, "/api/docs") && rt.path != "/api/openapi.json" {
-					t.Errorf("%s: only health and the document are open", name)
+				if strings.HasSuffix(rt.path, "z") != (rt.role == 0) && !strings.HasPrefix(rt.path, "/api/docs") && rt.path != "/api/openapi.json" && rt.path != "/.well-known/jwks.json" {
+					t.Errorf("%s: only health, the document and public keys are open", name)
 				}
 				if tok.Role > 0 && !slices.Contains(tok.Tenants, "*") && strings.Contains(rec.Body.String(), "zeta") {
 					t.Errorf("%s: the answer shows a foreign tenant: %s", name, rec.Body)

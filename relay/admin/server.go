@@ -73,6 +73,7 @@ type Options struct {
 	Stats           func() Stats
 	Watch           func(AttemptFilter) AttemptWatch                         // nil, or a nil answer = not possible just now
 	Series          func(tenants []string, webhook string, hours int) Series // nil tenants = all, "" = every webhook
+	Keys            func(webhook string) []Key                               // public keys of signatures; "" = every webhook's
 	Health          func() []Check                                           // is the process alive
 	Ready           func() []Check                                           // should it get traffic
 	Metrics         http.Handler
