@@ -29,6 +29,8 @@ type benchFlags struct {
 
 	asJSON bool
 	html   string
+
+	guests []string // of the scenario transform
 }
 
 func newBenchCommand() *cobra.Command {
@@ -72,6 +74,7 @@ func (f *benchFlags) add(cmd *cobra.Command) {
 	fl.BoolVar(&f.noLimits, "no-limits", false, "do not measure the limits of the machine")
 	fl.StringVar(&f.Relay.Durability, "durability", "fsync", "of the relay's queue: fsync or os")
 	fl.IntVar(&f.Relay.Concurrency, "concurrency", 128, "deliveries at a time to each webhook of the relay")
+	fl.StringSliceVar(&f.guests, "guests", benchLanguages(), "of the scenario transform: in which languages")
 	fl.StringArrayVar(&f.Relay.Extra, "config", nil, "one more config file of the relay; may be repeated")
 	fl.StringVar(&f.Dir, "dir", "", "where the relay's data is put while it runs (default: the system's temporary directory)")
 	fl.StringVar(&f.CPUProfile, "cpuprofile", "", "write a CPU profile of the relay to this file")
@@ -123,7 +126,7 @@ func (f *benchFlags) run(cmd *cobra.Command, names []string) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if slices.Contains(names, "transform") {
-		if f.Guests, err = benchGuests(ctx, cmd.ErrOrStderr()); err != nil {
+		if f.Guests, err = benchGuests(ctx, f.guests, cmd.ErrOrStderr()); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,22 +15,47 @@ import (
 	"edgerelay/plugins/kit"
 )
 
-// benchGuests are the transforms that the scenario transform measures: the same plugin in every language. The small ones come with the
-// program; the others are built, where their toolchain is.
-func benchGuests(ctx context.Context, notes io.Writer) ([]bench.Guest, error) {
-	all := []bench.Guest{{Name: "C", WASM: guests.C}, {Name: "Rust", WASM: guests.Rust}, {Name: "AssemblyScript", WASM: guests.AssemblyScript}}
-	err := withHost(ctx, func(h *kit.Host) error {
-		for _, l := range []struct{ name, language string }{{"Go", "go"}, {"JavaScript", "js"}} {
-			wasm, err := h.BuildNew(ctx, l.language)
-			var missing *kit.MissingTool
-			switch {
-			case errors.As(err, &missing):
-				fmt.Fprintf(notes, "not measured: transforms in %s; %v\n", l.name, missing)
-			case err != nil:
-				return err
-			default:
-				all = append(all, bench.Guest{Name: l.name, WASM: wasm, Prime: true})
+// benchGuest is a language of the scenario transform.
+type benchGuest struct {
+	language string
+	bench.Guest
+}
+
+func knownGuests() []benchGuest {
+	return []benchGuest{{"c", bench.Guest{Name: "C", WASM: guests.C}}, {"rust", bench.Guest{Name: "Rust", WASM: guests.Rust}},
+		{"assemblyscript", bench.Guest{Name: "AssemblyScript", WASM: guests.AssemblyScript}},
+		{"go", bench.Guest{Name: "Go", Prime: true}}, {"js", bench.Guest{Name: "JavaScript", Prime: true}}}
+}
+
+func benchLanguages() (names []string) {
+	for _, g := range knownGuests() {
+		names = append(names, g.language)
+	}
+	return names
+}
+
+// benchGuests are the transforms that the scenario transform measures: the same plugin in every language that is asked for. The small ones
+// come with the program; the others are built, where their toolchain is.
+func benchGuests(ctx context.Context, languages []string, notes io.Writer) (all []bench.Guest, err error) {
+	known := knownGuests()
+	err = withHost(ctx, func(h *kit.Host) error {
+		for _, language := range languages {
+			at := slices.IndexFunc(known, func(g benchGuest) bool { return g.language == language })
+			if at < 0 {
+				return usageErrorf("--guests: %q is none of %s", language, strings.Join(benchLanguages(), ", "))
 			}
+			g := known[at].Guest
+			if g.WASM == nil {
+				var err error
+				var missing *kit.MissingTool
+				if g.WASM, err = h.BuildNew(ctx, language); errors.As(err, &missing) {
+					fmt.Fprintf(notes, "not measured: transforms in %s; %v\n", g.Name, missing)
+					continue
+				} else if err != nil {
+					return err
+				}
+			}
+			all = append(all, g)
 		}
 		return nil
 	})
