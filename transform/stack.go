@@ -12,7 +12,10 @@ const maxStack = 16 << 20
 
 // guestStack is the engine's stack of one function of a guest, which it keeps for the next call. The engine does not tell how large it is:
 // that is read, never written, by reflection. An engine that has no such field keeps to its own limit.
-type guestStack struct{ field reflect.Value }
+type guestStack struct {
+	field reflect.Value
+	unit  int // bytes of an element
+}
 
 func stackOf(f api.Function) guestStack {
 	v := reflect.ValueOf(f)
@@ -23,13 +26,13 @@ func stackOf(f api.Function) guestStack {
 	if field.Kind() != reflect.Slice {
 		return guestStack{}
 	}
-	return guestStack{field}
+	return guestStack{field, int(field.Type().Elem().Size())}
 }
 
 // bytes is its size now, 0 = not known.
 func (s guestStack) bytes() int {
-	if !s.field.IsValid() {
+	if s.unit == 0 {
 		return 0
 	}
-	return s.field.Len() * int(s.field.Type().Elem().Size())
+	return s.field.Len() * s.unit
 }

@@ -40,7 +40,8 @@ enum {
 
 enum { ER_DEBUG, ER_INFO, ER_WARN, ER_ERROR }; // levels of er_log
 
-// The raw imports: all that there is. The functions below are more pleasant.
+// The raw imports: all that there is. The functions below are more pleasant. Whoever has another host defines them, and ER_OWN_IMPORTS.
+#ifndef ER_OWN_IMPORTS
 ER_IMPORT(input_read) uint32_t er_import_input_read(void *ptr, uint32_t capacity);
 ER_IMPORT(output_write) void er_import_output_write(const void *ptr, uint32_t len);
 ER_IMPORT(meta_get) int32_t er_import_meta_get(const void *key, uint32_t key_len, void *ptr, uint32_t capacity);
@@ -48,6 +49,7 @@ ER_IMPORT(config_read) uint32_t er_import_config_read(void *ptr, uint32_t capaci
 ER_IMPORT(set) int32_t er_import_set(const void *key, uint32_t key_len, const void *value, uint32_t value_len);
 ER_IMPORT(log) void er_import_log(uint32_t level, const void *ptr, uint32_t len);
 ER_IMPORT(reason) void er_import_reason(const void *ptr, uint32_t len);
+#endif
 
 // ---- texts -------------------------------------------------------------------------------------------------------------------------
 
