@@ -30,7 +30,7 @@ var house = map[string]room{
 		"relay/queue", "relay/queue/badgerq"}}, // the last two for `bench queue`, which measures the engine alone
 
 	"relay": {imports: []string{"config", "relay/alert", "relay/admin", "relay/catalogue", "relay/dashboard", "relay/series", "relay/deliver", "relay/event", "relay/guard", "relay/history", "relay/ingress", "relay/metrics", "relay/payload",
-		"relay/queue", "relay/queue/badgerq", "relay/sign", "relay/store", "relay/webhooks", "plugins", "plugins/kit", "transform"}, tests: []string{"bench", "relay/guard/dnstest"}},
+		"relay/queue", "relay/queue/badgerq", "relay/replay", "relay/sign", "relay/store", "relay/webhooks", "plugins", "plugins/kit", "transform"}, tests: []string{"bench", "relay/guard/dnstest"}},
 	"relay/ingress": {imports: []string{"relay/catalogue", "relay/event", "relay/metrics", "relay/payload", "relay/queue", "relay/webhooks"}, tests: []string{"relay/queue/badgerq"}},
 	"relay/deliver": {imports: []string{"relay/event", "relay/guard", "relay/history", "relay/metrics", "relay/payload", "relay/queue", "relay/sign", "relay/webhooks", "transform"},
 		tests: []string{"bench", "plugins"}},

@@ -39,6 +39,7 @@ import (
 	"edgerelay/relay/metrics"
 	"edgerelay/relay/queue"
 	"edgerelay/relay/queue/badgerq"
+	"edgerelay/relay/replay"
 	"edgerelay/relay/series"
 	"edgerelay/relay/store"
 	"edgerelay/relay/webhooks"
@@ -74,6 +75,7 @@ type Relay struct {
 	deliver  *deliver.Deliverer
 	recorder *history.Recorder
 	history  *history.Store // nil = nothing is remembered
+	jobs     *replay.Manager
 	announce announcer
 	news     news
 	ingress  *ingress.Server
@@ -158,6 +160,9 @@ func (r *Relay) open(ctx context.Context) (err error) {
 	}
 	r.made = made
 	r.use(c, b)
+	if err := r.openJobs(); err != nil {
+		return err
+	}
 	r.announce.release(r.deliver.Ready)
 	r.metrics.Reloaded(true, r.started)
 	if err := r.openIngress(); err != nil { // nobody can send before everything is there
@@ -244,7 +249,7 @@ func (r *Relay) openAdmin(dir string) error {
 		return fmt.Errorf("admin: %w", err)
 	}
 	r.addrs[1] = ln.Addr()
-	r.admin, err = admin.New(admin.Options{Listener: ln, TLS: tlsConfig, Tokens: tokens, Version: r.version, Deliveries: deliveries{r}, Webhooks: r.webhooks,
+	r.admin, err = admin.New(admin.Options{Listener: ln, TLS: tlsConfig, Tokens: tokens, Version: r.version, Deliveries: deliveries{r}, History: remembered{r}, Jobs: jobs{r}, Webhooks: r.webhooks,
 		Try: trier{r}, EventTypes: r.eventTypes, Config: configuration{r}, PublicCatalogue: c.PublicCatalogue,
 		Stats: r.stats, Watch: r.watch, Series: r.readSeries, Keys: r.publicKeys, Health: r.health, Ready: r.ready, Metrics: r.metrics.Handler(), Log: r.log})
 	if err != nil {

@@ -55,7 +55,9 @@ func apiError(err error) error {
 		return admin.ErrNotFound
 	case errors.Is(err, queue.ErrCursor):
 		return admin.ErrCursor
-	case errors.Is(err, queue.ErrClosed), errors.Is(err, queue.ErrFailed), errors.Is(err, queue.ErrBusy):
+	case errors.Is(err, queue.ErrBusy):
+		return &admin.Conflict{Detail: "this delivery is being attempted right now: its outcome is not known yet"}
+	case errors.Is(err, queue.ErrClosed), errors.Is(err, queue.ErrFailed):
 		return errors.Join(admin.ErrUnavailable, err)
 	}
 	return err

@@ -315,7 +315,7 @@ func TestGetDelivery(t *testing.T) {
 	rec := b.do("GET", "/api/v1/deliveries/"+acmeDelivery.String(), "acme-viewer")
 	want := `{"id":"` + acmeDelivery.String() + `","webhook":"` + acmeWebhook.String() + `","event":"we_1","type":"a.b","tenant":"acme","status":"dead",` +
 		`"attempts":6,"accepted_at":"2023-11-14T22:13:20.123Z","last_failure":{"reason":"status","http_status":500,"at":"2023-11-14T22:13:21Z"},` +
-		`"envelope":{"id":"we_1","data":{"html":"<b>"}}}` + "\n"
+		`"envelope":{"id":"we_1","data":{"html":"<b>"}},"attempts_made":[]}` + "\n"
 	if rec.Body.String() != want {
 		t.Errorf("got  %s\nwant %s", rec.Body, want)
 	}

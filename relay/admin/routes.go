@@ -17,6 +17,8 @@ func (s *Server) routes() []route {
 		s.keyRoutes(),
 		s.deliveryRoutes(),
 		s.streamRoutes(),
+		s.historyRoutes(),
+		s.jobRoutes(),
 		s.webhookRoutes(),
 		s.tryRoutes(),
 		s.eventTypeRoutes(),

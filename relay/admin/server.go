@@ -64,6 +64,8 @@ type Options struct {
 	Version  string      // of the program, for the document
 
 	Deliveries Deliveries
+	History    History // nil = there is none; so with Jobs
+	Jobs       Jobs
 	Webhooks   func() []Webhook   // every webhook of every tenant
 	Try        Trier              // nil = there is no such route; so with the next two
 	EventTypes func() []EventType // the catalogue of every tenant

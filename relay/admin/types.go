@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"encoding/json"
 	"time"
 
 	"edgerelay/relay/event"
@@ -26,7 +25,8 @@ type Delivery struct {
 	Program      string    `json:"program,omitempty"`
 	Status       string    `json:"status"` // retrying or dead
 	Attempts     int       `json:"attempts"`
-	AcceptedAt   time.Time `json:"accepted_at"`
+	AcceptedAt   time.Time `json:"accepted_at,omitzero"`
+	SettledAt    time.Time `json:"settled_at,omitzero"`
 	FirstAttempt time.Time `json:"first_attempt_at,omitzero"`
 	NextAttempt  time.Time `json:"next_attempt_at,omitzero"`
 	LastFailure  *Failure  `json:"last_failure,omitempty"`
@@ -38,12 +38,6 @@ type Failure struct {
 	HTTPStatus int       `json:"http_status,omitempty"` // absent = no answer
 	Detail     string    `json:"detail,omitempty"`
 	At         time.Time `json:"at"`
-}
-
-// deliveryDetail is a delivery with its event, as GET /api/v1/deliveries/{id} answers.
-type deliveryDetail struct {
-	Delivery
-	Envelope json.RawMessage `json:"envelope"`
 }
 
 // Webhook is one webhook as the API shows it: nothing in it is secret once the URL is redacted, which the API does.

@@ -238,11 +238,7 @@ func (w *worker) append(ctx context.Context, e *event.Event, t *Target) error {
 func (w *worker) dead(ctx context.Context) error {
 	for {
 		j := w.r.snapshot()
-		f := queue.Filter{State: queue.StateDead, Tenants: j.Spec.Filter.Tenants, Event: j.Spec.Filter.Event}
-		if j.Spec.Filter.Webhook != nil {
-			f.Webhook = *j.Spec.Filter.Webhook
-		}
-		page, next, err := w.m.opt.Queue.List(f, j.Cursor, pageSize)
+		page, next, err := w.m.opt.Queue.List(j.deadFilter(), j.Cursor, pageSize)
 		if err != nil {
 			return err
 		}
