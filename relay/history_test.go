@@ -13,8 +13,8 @@ import (
 	"edgerelay/relay/event"
 )
 
-// ask asks the management API with a token and decodes the answer into out, which may be nil. It returns the status.
-func (r *running) ask(token, method, path, body string, out any) int {
+// call asks the management API with a token and decodes the answer into out, which may be nil. It returns the status.
+func (r *running) call(token, method, path, body string, out any) int {
 	r.t.Helper()
 	var in io.Reader
 	if body != "" {
@@ -97,7 +97,7 @@ func TestHistoryThroughTheAPI(t *testing.T) {
 	var e shownEvent
 	until(t, func() bool { // what is recorded comes after what is answered
 		e = shownEvent{}
-		return r.ask(acme, "GET", "/api/v1/events/"+paid, "", &e) == 200 && len(e.Deliveries) == 1 && len(e.Deliveries[0].Attempts) == 1
+		return r.call(acme, "GET", "/api/v1/events/"+paid, "", &e) == 200 && len(e.Deliveries) == 1 && len(e.Deliveries[0].Attempts) == 1
 	})
 	first := e.Deliveries[0].Attempts[0]
 	if e.Body == nil || !strings.Contains(*e.Body, `"n":1`) || !e.Replayable || e.Deliveries[0].Status != "delivered" || first.Request == nil || first.Request.Body == nil ||
@@ -106,53 +106,53 @@ func TestHistoryThroughTheAPI(t *testing.T) {
 	}
 	until(t, func() bool {
 		e = shownEvent{}
-		return r.ask(acme, "GET", "/api/v1/events/"+lost, "", &e) == 200 && len(e.Deliveries) == 1 && e.Deliveries[0].Status == "dead"
+		return r.call(acme, "GET", "/api/v1/events/"+lost, "", &e) == 200 && len(e.Deliveries) == 1 && e.Deliveries[0].Status == "dead"
 	})
 	if n := len(e.Deliveries[0].Attempts); n != 2 || !strings.Contains(*e.Deliveries[0].Attempts[1].Response.Body, "no such order") {
 		t.Errorf("dead: %d attempts, %+v", n, e.Deliveries[0])
 	}
 	dead := e.Deliveries[0].ID
 	var list shown
-	if r.ask(acme, "GET", "/api/v1/events?search=%22n%22%3A3", "", &list); len(list.Items) != 1 || list.Items[0].ID != nobody {
+	if r.call(acme, "GET", "/api/v1/events?search=%22n%22%3A3", "", &list); len(list.Items) != 1 || list.Items[0].ID != nobody {
 		t.Errorf("search: %+v", list)
 	}
 	list = shown{}
-	if r.ask(acme, "GET", "/api/v1/attempts?status=failed", "", &list); len(list.Items) != 2 || list.Items[0].Status != "dead" {
+	if r.call(acme, "GET", "/api/v1/attempts?status=failed", "", &list); len(list.Items) != 2 || list.Items[0].Status != "dead" {
 		t.Errorf("failed attempts: %+v", list)
 	}
 	list = shown{}
-	if r.ask(all, "GET", "/api/v1/events?limit=2", "", &list); len(list.Items) != 2 || list.NextCursor == "" || list.Items[0].ID != nobody {
+	if r.call(all, "GET", "/api/v1/events?limit=2", "", &list); len(list.Items) != 2 || list.NextCursor == "" || list.Items[0].ID != nobody {
 		t.Errorf("first page: %+v", list)
 	}
 	list = shown{}
-	if r.ask(all, "GET", "/api/v1/deliveries?status=delivered", "", &list); len(list.Items) != 1 || list.Items[0].Event != paid {
+	if r.call(all, "GET", "/api/v1/deliveries?status=delivered", "", &list); len(list.Items) != 1 || list.Items[0].Event != paid {
 		t.Errorf("delivered: %+v", list)
 	}
 
 	// Another tenant sees nothing, and may do nothing.
 	for path, status := range map[string]int{"/api/v1/events/" + paid: 404, "/api/v1/deliveries/" + dead: 404, "/api/v1/events/we_nothing": 404} {
-		if got := r.ask(other, "GET", path, "", nil); got != status {
+		if got := r.call(other, "GET", path, "", nil); got != status {
 			t.Errorf("another tenant's token: GET %s: %d, want %d", path, got, status)
 		}
 	}
 	for _, path := range []string{"/api/v1/events", "/api/v1/attempts", "/api/v1/deliveries?status=dead", "/api/v1/jobs"} {
 		list = shown{}
-		if got := r.ask(other, "GET", path, "", &list); got != 200 || len(list.Items) != 0 {
+		if got := r.call(other, "GET", path, "", &list); got != 200 || len(list.Items) != 0 {
 			t.Errorf("another tenant's token: GET %s: %d %+v", path, got, list)
 		}
 	}
-	if got := r.ask(other, "POST", "/api/v1/events/"+paid+"/replay", "{}", nil); got != 403 {
+	if got := r.call(other, "POST", "/api/v1/events/"+paid+"/replay", "{}", nil); got != 403 {
 		t.Errorf("a viewer replays: %d", got)
 	}
-	if got := r.ask(acme, "POST", "/api/v1/erase", `{"where":"true"}`, nil); got != 403 {
+	if got := r.call(acme, "POST", "/api/v1/erase", `{"where":"true"}`, nil); got != 403 {
 		t.Errorf("an editor erases: %d", got)
 	}
 
 	// Replay: dry, then really; the attempt is marked.
-	if got := r.ask(acme, "POST", "/api/v1/events/"+paid+"/replay", `{"dry_run":true}`, nil); got != 202 {
+	if got := r.call(acme, "POST", "/api/v1/events/"+paid+"/replay", `{"dry_run":true}`, nil); got != 202 {
 		t.Errorf("dry run: %d", got)
 	}
-	if got := r.ask(acme, "POST", "/api/v1/events/"+paid+"/replay", `{}`, nil); got != 202 {
+	if got := r.call(acme, "POST", "/api/v1/events/"+paid+"/replay", `{}`, nil); got != 202 {
 		t.Errorf("replay: %d", got)
 	}
 	again := <-arrived
@@ -161,10 +161,10 @@ func TestHistoryThroughTheAPI(t *testing.T) {
 	}
 	until(t, func() bool {
 		e = shownEvent{}
-		r.ask(acme, "GET", "/api/v1/events/"+paid, "", &e)
+		r.call(acme, "GET", "/api/v1/events/"+paid, "", &e)
 		return len(e.Deliveries[0].Attempts) == 2 && e.Deliveries[0].Attempts[1].Mark == "replay"
 	})
-	if got := r.ask(acme, "POST", "/api/v1/deliveries/"+e.Deliveries[0].ID+"/retry", "", nil); got != 202 {
+	if got := r.call(acme, "POST", "/api/v1/deliveries/"+e.Deliveries[0].ID+"/retry", "", nil); got != 202 {
 		t.Errorf("retry of a delivered one: %d", got)
 	}
 	<-arrived
@@ -174,7 +174,7 @@ func TestHistoryThroughTheAPI(t *testing.T) {
 		Count *struct{ Matched int }
 		Job   *struct{ ID string }
 	}
-	if got := r.ask(acme, "POST", "/api/v1/deliveries/purge", `{"reason":"status","dry_run":true}`, &started); got != 200 || started.Count == nil || started.Count.Matched != 1 {
+	if got := r.call(acme, "POST", "/api/v1/deliveries/purge", `{"reason":"status","dry_run":true}`, &started); got != 200 || started.Count == nil || started.Count.Matched != 1 {
 		t.Errorf("count: %d %+v", got, started)
 	}
 	feed := event.NamedWebhookID("acme", "good")
@@ -188,12 +188,12 @@ func TestHistoryThroughTheAPI(t *testing.T) {
 	}
 	r.job(all, "/api/v1/erase", `{"where":"data.user.id == \"42\""}`, -1)
 	for _, id := range []string{paid, lost} {
-		if got := r.ask(all, "GET", "/api/v1/events/"+id, "", nil); got != 404 {
+		if got := r.call(all, "GET", "/api/v1/events/"+id, "", nil); got != 404 {
 			t.Errorf("an erased event: %d", got)
 		}
 	}
 	list = shown{}
-	if r.ask(all, "GET", "/api/v1/events", "", &list); len(list.Items) != 1 {
+	if r.call(all, "GET", "/api/v1/events", "", &list); len(list.Items) != 1 {
 		t.Errorf("left: %+v", list)
 	}
 }
@@ -202,7 +202,7 @@ func TestHistoryThroughTheAPI(t *testing.T) {
 func (r *running) job(token, path, body string, done int64) {
 	r.t.Helper()
 	var started struct{ Job struct{ ID string } }
-	if got := r.ask(token, "POST", path, body, &started); got != 202 {
+	if got := r.call(token, "POST", path, body, &started); got != 202 {
 		r.t.Fatalf("POST %s: %d", path, got)
 	}
 	var j struct {
@@ -210,7 +210,7 @@ func (r *running) job(token, path, body string, done int64) {
 		Done         int64
 	}
 	until(r.t, func() bool {
-		r.ask(token, "GET", "/api/v1/jobs/"+started.Job.ID, "", &j)
+		r.call(token, "GET", "/api/v1/jobs/"+started.Job.ID, "", &j)
 		return j.Status != "running"
 	})
 	if j.Status != "done" || done >= 0 && j.Done != done {
