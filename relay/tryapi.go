@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -70,7 +71,7 @@ func findWebhook(c *config.Config, id string, tenants []string) int {
 		return -1
 	}
 	return slices.IndexFunc(c.Webhooks, func(w config.Webhook) bool {
-		return event.NamedWebhookID(w.Tenant, w.Name) == want && reaches(tenants, w.Tenant)
+		return webhookID(&w) == want && reaches(tenants, w.Tenant)
 	})
 }
 
@@ -79,51 +80,67 @@ func reaches(tenants []string, tenant string) bool {
 	return tenants == nil || slices.Contains(tenants, tenant)
 }
 
-// draft joins a draft to c. It takes the place of the webhook that it is a version of: published, or the one with its tenant and name.
-func (r *Relay) draft(c *config.Config, text []byte, published int, tenants []string) (next *config.Config, at, replaced int, err error) {
-	var head map[string]json.RawMessage
-	if json.Unmarshal(text, &head) != nil {
-		return nil, 0, 0, admin.Mistakes{{Path: "draft", Message: "want a webhook: keys with values"}}
+// draft adds a draft to c. It is a version of published, or of the webhook with its tenant and name, if there is one: it has that one's id and, unless it brings
+// its own, that one's secrets.
+func (r *Relay) draft(c *config.Config, text []byte, published int, tenants []string) (next *config.Config, at, version int, err error) {
+	made, problems := c.MakeWebhook(text)
+	if made == nil {
+		return nil, 0, 0, mistakes(problems, "draft", "")
 	}
-	var name, tenant string
-	json.Unmarshal(head["name"], &name)     // what is no text is reported by Join
-	json.Unmarshal(head["tenant"], &tenant) // so is this
-	switch {
-	case tenant == "" && published >= 0:
-		tenant = c.Webhooks[published].Tenant
-	case tenant == "" && len(tenants) == 1:
-		tenant = tenants[0]
-	case tenant == "":
-		tenant = c.DefaultTenant()
+	tenant := made.Value.Tenant
+	given := struct{ Tenant string }{}
+	_ = json.Unmarshal(text, &given) // a tenant that is no text is among the problems
+	if given.Tenant == "" {
+		switch {
+		case published >= 0:
+			tenant = c.Webhooks[published].Tenant
+		case len(tenants) == 1:
+			tenant = tenants[0]
+		}
+		if tenant != made.Value.Tenant { // whatever depends on the tenant has to be checked again
+			if text, err = withTenant(text, tenant); err != nil {
+				return nil, 0, 0, err
+			}
+			if made, problems = c.MakeWebhook(text); made == nil {
+				return nil, 0, 0, mistakes(problems, "draft", "")
+			}
+		}
 	}
-	if tenant != "" {
-		if !reaches(tenants, tenant) {
-			return nil, 0, 0, admin.Mistakes{{Path: "draft.tenant", Message: fmt.Sprintf("unknown tenant %q", tenant)}}
-		}
-		if head["tenant"], err = json.Marshal(tenant); err == nil {
-			text, err = json.Marshal(head)
-		}
-		if err != nil {
-			return nil, 0, 0, err
-		}
+	if tenant != "" && !reaches(tenants, tenant) {
+		return nil, 0, 0, admin.Mistakes{{Path: "draft.tenant", Message: fmt.Sprintf("unknown tenant %q", tenant)}}
+	}
+	if len(problems) > 0 {
+		return nil, 0, 0, mistakes(problems, "draft", "")
 	}
 	if published < 0 {
-		published = slices.IndexFunc(c.Webhooks, func(w config.Webhook) bool { return w.Tenant == tenant && w.Name == name })
+		published = slices.IndexFunc(c.Webhooks, func(w config.Webhook) bool { return w.Tenant == tenant && w.Name == made.Value.Name })
 	}
-	base := *c
-	if published >= 0 { // its name is free for the draft
-		base.Webhooks = slices.Clone(c.Webhooks)
-		base.Webhooks[published].Name = ""
+	if published >= 0 {
+		is := &c.Webhooks[published]
+		made.Value.ID = webhookID(is).String()
+		if len(made.Value.Secret) == 0 && made.Value.Signing.Scheme == is.Signing.Scheme {
+			made.Value.Secret = is.Secret
+		}
 	}
-	next, indexes, err := base.Join(config.Foreign{Kind: "webhooks", Text: text})
-	var problems config.Problems
-	if errors.As(err, &problems) {
-		return nil, 0, 0, mistakes(problems, "draft", fmt.Sprintf("webhooks[%d]", len(c.Webhooks)))
-	}
+	next = c.With(config.MadeObjects{Webhooks: []*config.Made[config.Webhook]{made}})
+	return next, len(c.Webhooks), published, nil
+}
+
+// withTenant puts a tenant into the text of an object that names none.
+func withTenant(text []byte, tenant string) ([]byte, error) {
+	quoted, err := json.Marshal(tenant)
 	if err != nil {
-		return nil, 0, 0, err
+		return nil, err
 	}
-	return next, indexes[0], published, nil
+	head, rest, ok := bytes.Cut(text, []byte("{"))
+	if !ok {
+		return nil, admin.Mistakes{{Path: "draft", Message: "want keys with values"}}
+	}
+	out := append(append(append(bytes.Clone(head), `{"tenant":`...), quoted...), ',')
+	if bytes.HasPrefix(bytes.TrimSpace(rest), []byte("}")) {
+		out = out[:len(out)-1]
+	}
+	return append(out, rest...), nil
 }
 
 // eventFor finds or makes the event of a trial.
@@ -182,14 +199,19 @@ func (r *Relay) remembered(ctx context.Context, id, tenant string, fresh bool, n
 	return storedEvent(e, fresh, now)
 }
 
-// mistakes says in the API's words what is wrong; paths that begin with prefix begin with replacement instead, the rest of the configuration keeps its place.
+// mistakes says in the API's words what is wrong. Paths that begin with prefix, or all if that is empty, begin with replacement instead; where the rest was
+// written is said behind the message.
 func mistakes(problems config.Problems, replacement, prefix string) admin.Mistakes {
 	out := make(admin.Mistakes, 0, len(problems))
 	for _, p := range problems {
 		m := admin.Mistake{Path: p.Path, Message: p.Message}
-		if rest, ok := strings.CutPrefix(p.Path, prefix); ok && prefix != "" {
+		rest, ours := strings.CutPrefix(p.Path, prefix)
+		switch {
+		case ours && replacement != "" && prefix == "":
+			m.Path = strings.TrimSuffix(replacement+"."+rest, ".")
+		case ours && replacement != "":
 			m.Path = replacement + rest
-		} else if p.File != "" && p.Line > 0 {
+		case p.File != "" && p.Line > 0:
 			m.Message = fmt.Sprintf("%s (%s:%d:%d)", p.Message, p.File, p.Line, p.Col)
 		}
 		out = append(out, m)
