@@ -191,39 +191,3 @@ func TestLimits(t *testing.T) {
 		t.Errorf("memory above the host's: %v", err)
 	}
 }
-
-func TestChain(t *testing.T) {
-	h := newHost(t, Options{})
-	appendX := func(s string) []byte {
-		g := newGuest()
-		g.Data(0, []byte(s+"content-type"))
-		return g.transform(wb.I32(1024), wb.I32(1024), wb.I32(1000), wb.Call(g.inputRead), wb.Call(g.outputWrite), wb.I32(0), wb.I32(1),
-			wb.Call(g.outputWrite), wb.I32(1), wb.I32(12), wb.I32(0), wb.I32(1), wb.Call(g.set), drop, wb.I32(0))
-	}
-	a, b := newPool(t, h, appendX("a"), PoolConfig{}), newPool(t, h, appendX("b"), PoolConfig{})
-	silent, dropper := newPool(t, h, constant(0), PoolConfig{}), newPool(t, h, constant(1), PoolConfig{})
-	for _, c := range []struct {
-		name   string
-		chain  Chain
-		body   string
-		action Action
-	}{
-		{"empty", Chain{}, "", Send}, {"one", Chain{a}, "ia", Send}, {"two", Chain{a, b}, "iab", Send},
-		{"silent first", Chain{silent, a}, "ia", Send}, {"silent last", Chain{a, silent}, "ia", Send}, {"silent only", Chain{silent, silent}, "", Send},
-		{"five", Chain{a, b, silent, b, a}, "iabba", Send}, {"dropped", Chain{a, dropper, b}, "ia", Drop},
-	} {
-		var out Result
-		for range 2 {
-			out.Reset()
-			if err := c.chain.Run(context.Background(), &testMeta, []byte("i"), &out); err != nil {
-				t.Fatalf("%s: %v", c.name, err)
-			}
-			if string(out.Body) != c.body || out.Action != c.action {
-				t.Errorf("%s: %q %v, want %q %v", c.name, out.Body, out.Action, c.body, c.action)
-			}
-		}
-	}
-	if string(testMeta.ContentType) != "application/json" {
-		t.Error("the caller's Meta was changed")
-	}
-}

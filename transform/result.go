@@ -67,8 +67,6 @@ type Result struct {
 	logBytes   int
 	arena      []byte // holds the values of fields
 	logText    []byte // holds the text of the log
-	spare      []byte // the other body buffer of a chain
-	meta       Meta   // of the later transforms of a chain
 	names      map[string]string
 }
 
@@ -79,7 +77,7 @@ func (r *Result) Reset() {
 		names = nil // full of what is perhaps not used any more
 	}
 	*r = Result{Body: keep(r.Body), Headers: r.Headers[:0], Query: r.Query[:0], Log: r.Log[:0],
-		arena: keep(r.arena), logText: keep(r.logText), spare: keep(r.spare), names: names}
+		arena: keep(r.arena), logText: keep(r.logText), names: names}
 }
 
 // BodyOnly says that nothing of the request was set but its body and content type.
