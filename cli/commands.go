@@ -19,6 +19,7 @@ func commands() []*cobra.Command {
 		newVerifyCommand(),
 		newDeliveriesCommand(),
 		newTailCommand(),
+		newHealthCommand(),
 		newAlertsCommand(relay.TestAlert),
 		newEventTypesCommand(),
 		newTryCommand(),

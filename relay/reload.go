@@ -41,7 +41,29 @@ func (r *Relay) use(c *config.Config, b *built) (old *built) {
 	b.networks.Own(r.addrs[:]...)
 	r.deliver.SetNetworks(b.networks)
 	r.deliver.Update(b.targets)
+	r.forgetSeries(old, b)
 	return old
+}
+
+// forgetSeries removes the metrics of transforms that are not configured any more: reloads must not make series without end.
+func (r *Relay) forgetSeries(old, now *built) {
+	if old == nil {
+		return
+	}
+	used := map[string]bool{}
+	for i := range now.targets {
+		for _, s := range now.targets[i].Steps {
+			used[s.Pool.Name()] = true
+		}
+	}
+	for i := range old.targets {
+		for _, s := range old.targets[i].Steps {
+			if name := s.Pool.Name(); !used[name] {
+				used[name] = true
+				r.metrics.ForgetTransform(name)
+			}
+		}
+	}
 }
 
 // Reload puts c in force: webhooks, authorizations, transforms, event types, tenants, tokens. On a mistake everything stays as it was. What only a

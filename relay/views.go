@@ -111,12 +111,14 @@ func (r *Relay) circuits() []metrics.Webhook {
 		if w == nil {
 			continue
 		}
-		m := metrics.Webhook{ID: w.ID.String(), Name: w.Name, Tenant: w.Tenant}
+		m := metrics.Webhook{ID: w.ID.String(), Name: w.Name, Tenant: w.Tenant, InFlight: l.InFlight, Delivered: l.Delivered, Failed: l.Failed, Dead: l.Dead}
 		switch l.State {
 		case deliver.HalfOpen:
 			m.Circuit = metrics.CircuitHalfOpen
-		case deliver.Open, deliver.Disabled:
+		case deliver.Open:
 			m.Circuit = metrics.CircuitOpen
+		case deliver.Disabled:
+			m.Circuit = metrics.CircuitDisabled
 		}
 		out = append(out, m)
 	}
@@ -125,7 +127,8 @@ func (r *Relay) circuits() []metrics.Webhook {
 
 func (r *Relay) queueSnapshot() metrics.QueueSnapshot {
 	s := r.queue.Stats()
-	m := metrics.QueueSnapshot{Pending: s.Pending, Retrying: s.Retrying, Dead: s.Dead, Bytes: s.Bytes, DiskFree: s.DiskFree, Lost: s.LostEvents, Damaged: s.Damaged}
+	m := metrics.QueueSnapshot{Pending: s.Pending, Retrying: s.Retrying, Dead: s.Dead, Bytes: s.Bytes, DiskFree: s.DiskFree, Lost: s.LostEvents, Damaged: s.Damaged,
+		MaxBytes: int64(r.boot.Queue.MaxBytes), Full: s.Full, DiskLow: s.DiskLow, Events: s.Events}
 	if s.OldestMs != 0 {
 		m.Oldest = time.UnixMilli(s.OldestMs)
 	}

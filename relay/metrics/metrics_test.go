@@ -66,7 +66,8 @@ func TestEveryMetricOfTheContractExistsFromTheStart(t *testing.T) {
 	for _, name := range []string{"ingress_requests_total", "ingress_request_duration_seconds", "queue_commit_duration_seconds",
 		"queue_commit_batch_events", "queue_pending", "queue_oldest_age_seconds", "queue_bytes", "disk_free_bytes", "queue_lost_events",
 		"queue_damaged_records", "transform_duration_seconds", "transform_failures_total", "delivery_attempts_total",
-		"delivery_duration_seconds", "delivery_end_to_end_seconds", "webhook_circuit_state", "dead_deliveries",
+		"delivery_duration_seconds", "delivery_end_to_end_seconds", "webhook_circuit_state", "dead_deliveries", "alert_emails_total", "operational_events_total",
+		"webhook_attempts_total", "webhook_dead_total", "delivery_in_flight", "webhooks", "queue_max_bytes", "queue_refusing", "queue_events_total",
 		"config_last_reload_successful", "config_last_reload_timestamp_seconds", "build_info"} {
 		if !strings.Contains(text, "# TYPE edgerelay_"+name+" ") {
 			t.Errorf("no metric edgerelay_%s", name)
@@ -119,7 +120,7 @@ func TestQueueGaugesComeFromOneSnapshotPerScrape(t *testing.T) {
 	wantLines(t, scrape(t, m),
 		`edgerelay_queue_pending{state="pending"} 1`, `edgerelay_queue_pending{state="retrying"} 2`, `edgerelay_queue_pending{state="dead"} 3`,
 		`edgerelay_queue_bytes 4`, `edgerelay_disk_free_bytes 5`, `edgerelay_queue_lost_events 6`, `edgerelay_queue_damaged_records 7`,
-		`edgerelay_dead_deliveries 3`, `edgerelay_queue_oldest_age_seconds 0`)
+		`edgerelay_queue_refusing{cause="full"} 0`, `edgerelay_dead_deliveries 3`, `edgerelay_queue_oldest_age_seconds 0`)
 	if calls != 1 {
 		t.Errorf("%d snapshots for one scrape", calls)
 	}

@@ -12,6 +12,9 @@ type QueueSnapshot struct {
 	Pending, Retrying, Dead int64
 	Bytes, DiskFree         int64
 	Lost, Damaged           int64
+	MaxBytes                int64
+	Full, DiskLow           bool      // new events are refused
+	Events                  int64     // since the data directory was made
 	Oldest                  time.Time // when the oldest pending event was accepted; zero = nothing is pending
 }
 
@@ -20,7 +23,7 @@ type queueCollector struct {
 	snapshot atomic.Pointer[func() QueueSnapshot]
 	now      func() time.Time
 
-	pending, age, bytes, disk, lost, damaged, dead *prometheus.Desc
+	pending, age, bytes, disk, lost, damaged, dead, maxBytes, refusing, events *prometheus.Desc
 }
 
 func newQueueCollector() *queueCollector {
@@ -28,14 +31,17 @@ func newQueueCollector() *queueCollector {
 		return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
 	}
 	return &queueCollector{
-		now:     time.Now,
-		pending: d("queue_pending", "Deliveries in the queue by state: pending (first attempt not settled), retrying, dead.", "state"),
-		age:     d("queue_oldest_age_seconds", "Age of the oldest event with a delivery whose first attempt is not settled; 0 = none."),
-		bytes:   d("queue_bytes", "Bytes of undelivered events, as compared with queue.max_bytes."),
-		disk:    d("disk_free_bytes", "Free bytes on the volume of the data directory."),
-		lost:    d("queue_lost_events", "Acknowledged events that the last start could not find again."),
-		damaged: d("queue_damaged_records", "Stored records that could not be read; they are kept on disk."),
-		dead:    d("dead_deliveries", "Deliveries that were given up and wait for a person."),
+		now:      time.Now,
+		pending:  d("queue_pending", "Deliveries in the queue by state: pending (first attempt not settled), retrying, dead.", "state"),
+		age:      d("queue_oldest_age_seconds", "Age of the oldest event with a delivery whose first attempt is not settled; 0 = none."),
+		bytes:    d("queue_bytes", "Bytes of undelivered events, as compared with queue.max_bytes."),
+		disk:     d("disk_free_bytes", "Free bytes on the volume of the data directory."),
+		lost:     d("queue_lost_events", "Acknowledged events that the last start could not find again."),
+		damaged:  d("queue_damaged_records", "Stored records that could not be read; they are kept on disk."),
+		maxBytes: d("queue_max_bytes", "The size above which new events are refused, as configured."),
+		refusing: d("queue_refusing", "1 while new events are refused, by cause: full (queue_max_bytes) or disk (too little is free).", "cause"),
+		events:   d("queue_events_total", "Events accepted since the data directory was made."),
+		dead:     d("dead_deliveries", "Deliveries that were given up and wait for a person."),
 	}
 }
 
@@ -44,7 +50,7 @@ func (m *Metrics) WatchQueue(fn func() QueueSnapshot) { m.queue.snapshot.Store(&
 
 // Describe implements prometheus.Collector.
 func (c *queueCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.pending, c.age, c.bytes, c.disk, c.lost, c.damaged, c.dead} {
+	for _, d := range []*prometheus.Desc{c.pending, c.age, c.bytes, c.disk, c.lost, c.damaged, c.dead, c.maxBytes, c.refusing, c.events} {
 		ch <- d
 	}
 }
@@ -67,6 +73,17 @@ func (c *queueCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(c.lost, float64(s.Lost))
 	gauge(c.damaged, float64(s.Damaged))
 	gauge(c.dead, float64(s.Dead))
+	gauge(c.maxBytes, float64(s.MaxBytes))
+	gauge(c.refusing, flag(s.Full), "full")
+	gauge(c.refusing, flag(s.DiskLow), "disk")
+	ch <- prometheus.MustNewConstMetric(c.events, prometheus.CounterValue, float64(s.Events))
+}
+
+func flag(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func (c *queueCollector) ageOf(oldest time.Time) float64 {
