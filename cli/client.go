@@ -71,7 +71,7 @@ func (f *clientFlags) client(cmd *cobra.Command) (*client, error) {
 // maxAnswer bounds what is read of an answer: a page of deliveries is far smaller.
 const maxAnswer = 64 << 20
 
-// do sends a request (body nil = none) and decodes the answer into out (nil = not wanted). Anything but 2xx is an error that shows
+// do sends a request (body nil = none) and decodes the answer into out (nil = not wanted, *[]byte = as it is). Anything but 2xx is an error that shows
 // the relay's own explanation.
 func (c *client) do(ctx context.Context, method, path string, body []byte, out any) (http.Header, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
@@ -99,6 +99,10 @@ func (c *client) do(ctx context.Context, method, path string, body []byte, out a
 		return nil, c.refused(method, path, res, text)
 	}
 	if out == nil {
+		return res.Header, nil
+	}
+	if raw, ok := out.(*[]byte); ok { // an answer that is no JSON
+		*raw = text
 		return res.Header, nil
 	}
 	if err := json.Unmarshal(text, out); err != nil {

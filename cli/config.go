@@ -18,8 +18,9 @@ func newConfigCommand() *cobra.Command {
 		Short: "Make, print and describe config files",
 		Example: `  edgerelay config init
   edgerelay config print -c edgerelay.yaml
-  edgerelay config schema > edgerelay.schema.json`,
-	}, newConfigInitCommand(), newConfigPrintCommand(), newConfigSchemaCommand())
+  edgerelay config schema > edgerelay.schema.json
+  edgerelay config export > made.yaml`,
+	}, newConfigInitCommand(), newConfigPrintCommand(), newConfigSchemaCommand(), newConfigExportCommand())
 }
 
 // starterName is the file that `config init` writes when it is told no other.

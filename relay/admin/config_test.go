@@ -27,6 +27,13 @@ type fakeConfig struct{}
 
 func (fakeConfig) Print() ([]byte, error) { return []byte("version: 1\n"), nil }
 
+func (fakeConfig) Export(tenants []string) ([]byte, error) {
+	if tenants == nil {
+		tenants = []string{"acme", "zeta"}
+	}
+	return []byte("# " + strings.Join(tenants, " ") + "\n"), nil
+}
+
 func (fakeConfig) Reload(context.Context) (*ConfigReport, error) {
 	return &ConfigReport{Applied: true, Changes: []config.Change{}, Affected: []AffectedWebhook{}, NeedsRestart: []string{}, Warnings: Mistakes{}}, nil
 }

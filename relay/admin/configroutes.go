@@ -15,6 +15,8 @@ type Configuration interface {
 	Reload(ctx context.Context) (*ConfigReport, error)
 	// Plan says what Reload would change, or with next what that configuration would.
 	Plan(ctx context.Context, next *config.Inventory) (*ConfigReport, error)
+	// Export returns what was made through the API for tenants (nil = all) as YAML, with variables in the place of secrets.
+	Export(tenants []string) ([]byte, error)
 }
 
 type planInput struct{ Body *config.Inventory }
@@ -29,6 +31,9 @@ func (s *Server) configRoutes() []route {
 	return []route{
 		raw(op{method: "GET", path: "/api/v1/config", id: "get-config", tag: "config", role: RoleAdmin, global: true, media: "application/yaml",
 			summary: "Show the configuration in force, with everything resolved and without secrets"}, s.getConfig),
+		raw(op{method: "GET", path: "/api/v1/config/export", id: "export-config", tag: "config", role: RoleViewer, media: "application/yaml",
+			summary: "Show what was made through the API as sections of a config file",
+			about:   "For the tenants of the token. No secrets are in it: where one was, there is a variable, and a comment lists them."}, s.exportConfig),
 		operation(op{method: "POST", path: "/api/v1/config/reload", id: "reload-config", tag: "config", role: RoleAdmin, global: true, errors: []int{409, 422, 503},
 			summary: "Load the files again and put them in force",
 			about:   "The answer says what that changed. A mistake in the files is 422 with every mistake, and nothing changes."}, s.reloadConfig),
@@ -42,6 +47,16 @@ func (s *Server) configRoutes() []route {
 
 func (s *Server) getConfig(w http.ResponseWriter, c *call, _ *none) error {
 	text, err := s.opts.Config.Print()
+	if err != nil {
+		return err
+	}
+	c.header.Set("Content-Type", "application/yaml")
+	w.Write(text)
+	return nil
+}
+
+func (s *Server) exportConfig(w http.ResponseWriter, c *call, _ *none) error {
+	text, err := s.opts.Config.Export(c.tenants)
 	if err != nil {
 		return err
 	}
