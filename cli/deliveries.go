@@ -26,16 +26,16 @@ func newDeliveriesCommand() *cobra.Command {
 	var f deliveriesFlags
 	cmd := &cobra.Command{
 		Use:   "deliveries",
-		Short: "List, show and retry deliveries that wait or were given up",
+		Short: "List, show, retry, redrive and purge deliveries",
 		Long: "A delivery is one event for one webhook. These commands show the ones that wait for their next attempt (retrying)\n" +
-			"or were given up (dead), through the management API.",
+			"or were given up (dead), and what the history knows of the others, through the management API.",
 		Example: `  edgerelay deliveries ls --status dead
   edgerelay deliveries show dl_00000000000000000000000000
   edgerelay deliveries retry dl_00000000000000000000000000`,
 	}
 	f.clientFlags.add(cmd, "http://127.0.0.1:8081", "EDGERELAY_ADMIN_TOKEN", "management API")
 	cmd.PersistentFlags().BoolVar(&f.json, "json", false, "print JSON, one object per line")
-	return group(cmd, newDeliveriesList(&f), newDeliveriesShow(&f), newDeliveriesRetry(&f))
+	return group(cmd, newDeliveriesList(&f), newDeliveriesShow(&f), newDeliveriesRetry(&f), newDeliveriesRedrive(&f), newDeliveriesPurge(&f))
 }
 
 func newDeliveriesList(f *deliveriesFlags) *cobra.Command {
@@ -64,7 +64,7 @@ func newDeliveriesList(f *deliveriesFlags) *cobra.Command {
 			return listDeliveries(cmd, c, q, all, f.json)
 		},
 	}
-	cmd.Flags().StringVar(&status, "status", "", "only those that are retrying or dead")
+	cmd.Flags().StringVar(&status, "status", "", "only those that are retrying, dead, delivered or dropped")
 	cmd.Flags().StringVar(&webhook, "webhook", "", "only those of this webhook (wh_…)")
 	cmd.Flags().StringVar(&eventID, "event", "", "only those of this event")
 	cmd.Flags().IntVar(&limit, "limit", 50, "how many per page, at most 500")
@@ -145,10 +145,7 @@ func newDeliveriesShow(f *deliveriesFlags) *cobra.Command {
 }
 
 func showDelivery(cmd *cobra.Command, raw []byte) error {
-	var d struct {
-		admin.Delivery
-		Envelope json.RawMessage `json:"envelope"`
-	}
+	var d admin.DeliveryDetail
 	if err := json.Unmarshal(raw, &d); err != nil {
 		return fmt.Errorf("read the delivery: %w", err)
 	}
@@ -168,8 +165,14 @@ func showDelivery(cmd *cobra.Command, raw []byte) error {
 	if err := tw.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), "\n%s\n", printable(pretty(d.Envelope)))
-	return err
+	if len(d.Envelope) > 0 {
+		fmt.Fprintf(cmd.OutOrStdout(), "\n%s\n", printable(pretty(d.Envelope)))
+	}
+	if len(d.AttemptsMade) > 0 {
+		fmt.Fprintln(cmd.OutOrStdout())
+		showAttempts(cmd.OutOrStdout(), d.AttemptsMade)
+	}
+	return nil
 }
 
 func newDeliveriesRetry(f *deliveriesFlags) *cobra.Command {

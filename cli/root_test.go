@@ -36,7 +36,7 @@ func TestWrongUsageExitsWith2(t *testing.T) {
 		{"flag without a value", []string{"send", "--type"}, "--type"},
 		{"too many arguments", []string{"version", "x"}, "unknown command"},
 		{"missing argument", []string{"deliveries", "show"}, "1 arg"},
-		{"group alone", []string{"deliveries"}, "ls, retry, show"},
+		{"group alone", []string{"deliveries"}, "ls, purge, redrive, retry, show"},
 		{"unknown subcommand", []string{"deliveries", "shwo"}, `unknown command "shwo"`},
 		{"missing required flag", []string{"sign", "--secret", secret}, "--data"},
 		{"log level", []string{"--log-level", "loud", "version"}, "loud"},
