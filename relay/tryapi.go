@@ -13,6 +13,7 @@ import (
 	"edgerelay/config"
 	"edgerelay/relay/admin"
 	"edgerelay/relay/event"
+	"edgerelay/relay/webhooks"
 )
 
 // trier answers POST /api/v1/try.
@@ -255,12 +256,17 @@ func configError(err error) error {
 
 // eventTypes is the catalogue for the API.
 func (r *Relay) eventTypes() []admin.EventType {
-	c := r.config()
+	r.mu.Lock()
+	c, ofFiles := r.cfg, len(r.file.EventTypes)
+	r.mu.Unlock()
 	out := make([]admin.EventType, len(c.EventTypes))
 	for i := range c.EventTypes {
 		t := &c.EventTypes[i]
 		out[i] = admin.EventType{Name: t.Name, Tenant: t.Tenant, Description: t.Description, Scope: t.Scope, Schema: json.RawMessage(t.Schema.JSON),
-			Example: json.RawMessage(t.Example), Validated: c.Validated(t), Origin: "file"}
+			Example: json.RawMessage(t.Example), Validated: c.Validated(t), Origin: webhooks.OriginFile}
+		if i >= ofFiles { // what was made through the API comes after what the files say
+			out[i].Origin = webhooks.OriginAPI
+		}
 	}
 	return out
 }
