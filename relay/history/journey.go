@@ -23,7 +23,7 @@ func (s *Store) Journey(ctx context.Context, tenants []string, id string) (j Jou
 	if err := s.wait(ctx); err != nil {
 		return j, err
 	}
-	if err := s.Flush(ctx); err != nil {
+	if err := s.peek(ctx); err != nil {
 		return j, err
 	}
 	tenant, known := "", false
@@ -70,7 +70,7 @@ func (s *Store) Delivery(ctx context.Context, tenants []string, id event.Deliver
 	if err := s.wait(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.Flush(ctx); err != nil {
+	if err := s.peek(ctx); err != nil {
 		return nil, err
 	}
 	var j Journey

@@ -101,7 +101,16 @@ func (s *Store) Retain() error {
 // forget removes a whole slice.
 func (s *Store) forget(sl *slice) error {
 	s.drop(sl)
-	return sl.remove()
+	err := sl.remove()
+	s.tellFreed()
+	return err
+}
+
+func (s *Store) tellFreed() {
+	select {
+	case s.freed <- struct{}{}:
+	default:
+	}
 }
 
 // expire removes a slice of everything; its failures go on in the slices of failures if they are kept longer.
@@ -146,12 +155,12 @@ func (s *slice) bodyBytes() int64 {
 // boundBytes removes slices, the oldest first, until the directory is within its bound. Room is left for the slice that is being written and
 // for one that is written again. Failures may have a quarter of it, so they outlive what succeeded, but not for ever.
 func (s *Store) boundBytes(now time.Time) error {
-	bound := s.opt.MaxBytes - 3*s.opt.sliceBytes()
+	bound := s.opt.MaxBytes - 4*s.opt.sliceBytes()
 	for {
 		total, failed := int64(0), int64(0)
 		var oldest, oldestFailed *slice
 		for _, sl := range s.slices() {
-			n := diskUse(sl.dir)
+			n := sl.footprint()
 			total += n
 			if sl.tier == tierFailed {
 				failed += n
@@ -344,8 +353,11 @@ func (s *Store) rewrite(sl *slice, withoutBodies bool, drop func(rec) bool) (err
 	if err != nil {
 		return err
 	}
+	again.sealed = diskUse(final)
 	s.replace(sl, again)
-	return sl.remove()
+	err = sl.remove()
+	s.tellFreed()
+	return err
 }
 
 // wait waits until the slices of earlier starts are open.

@@ -96,7 +96,7 @@ func search[T any](ctx context.Context, s *Store, q Query, kind byte, bodies boo
 	if err := s.wait(ctx); err != nil {
 		return page, err
 	}
-	if err := s.Flush(ctx); err != nil {
+	if err := s.peek(ctx); err != nil {
 		return page, err
 	}
 	if q.Event != "" {

@@ -77,6 +77,7 @@ type slice struct {
 	bodies   int64 // bytes
 	metas    int64
 	failures bool
+	sealed   int64 // bytes on the disk once nobody writes any more; 0 = somebody does
 }
 
 var errClosed = errors.New("history slice was closed")
@@ -239,6 +240,17 @@ func (s *slice) size() int64 {
 	return s.metas + s.bodies + 20*int64(len(s.pending)) + 128*int64(len(s.blocks))
 }
 
+// footprint is what s takes on the disk, exactly once it is sealed.
+func (s *slice) footprint() int64 {
+	s.mu.RLock()
+	sealed := s.sealed
+	s.mu.RUnlock()
+	if sealed > 0 {
+		return sealed
+	}
+	return max(s.size(), diskUse(s.dir))
+}
+
 // snapshot returns the blocks that there are now. They do not change.
 func (s *slice) snapshot() []block {
 	s.mu.RLock()
@@ -328,5 +340,8 @@ func (s *slice) reopen(size int64, log *slog.Logger) error {
 		return err
 	}
 	s.db = again.db
+	s.mu.Lock()
+	s.sealed = diskUse(s.dir)
+	s.mu.Unlock()
 	return nil
 }

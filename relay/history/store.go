@@ -36,7 +36,7 @@ type Options struct {
 const (
 	flushEvery   = 200 * time.Millisecond // how long something may wait in memory
 	janitorEvery = time.Minute
-	sliceShare   = 32 // a slice is this part of MaxBytes …
+	sliceShare   = 16 // a slice is this part of MaxBytes …
 	maxSlice     = 64 << 20
 	minSlice     = 1 << 20
 	sliceAges    = 24 // … or this part of Retention
@@ -85,6 +85,7 @@ type Store struct {
 	syncs   chan chan struct{}
 	rolls   chan chan *slice // asks the writer to let its slice go
 	rolled  chan *slice      // to be sealed
+	freed   chan struct{}    // maintenance has given disk back
 	stop    chan struct{}
 	done    sync.WaitGroup
 	broken  atomic.Bool // writing has failed, and was reported
@@ -120,7 +121,7 @@ func Open(opt Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{opt: opt, redact: redact, ring: newRing(first), loaded: make(chan struct{}), syncs: make(chan chan struct{}), rolls: make(chan chan *slice), rolled: make(chan *slice, 64),
+	s := &Store{opt: opt, redact: redact, ring: newRing(first), loaded: make(chan struct{}), syncs: make(chan chan struct{}), rolls: make(chan chan *slice), rolled: make(chan *slice, 64), freed: make(chan struct{}, 1),
 		stop: make(chan struct{}), scratch: newNameCache()}
 	s.recorder = NewRecorder(RecorderOptions{CaptureBody: opt.CaptureBody})
 	s.recorder.ring, s.recorder.redact = s.ring, redact
@@ -228,6 +229,16 @@ func (s *Store) Flush(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// peek is Flush for searches: a store that is behind shows what it has.
+func (s *Store) peek(ctx context.Context) error {
+	short, cancel := context.WithTimeout(ctx, 250*time.Millisecond)
+	defer cancel()
+	if err := s.Flush(short); err != nil && short.Err() == nil {
+		return err
+	}
+	return ctx.Err()
 }
 
 // Stats describes the store.

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -151,6 +152,9 @@ func (s *Store) slot(first uint64) (*slice, error) {
 	if s.cur != nil && s.cur.size() < s.opt.sliceBytes() && now.Sub(s.begun) < s.opt.Retention/sliceAges {
 		return s.cur, nil
 	}
+	if err := s.room(); err != nil {
+		return nil, err
+	}
 	dir := filepath.Join(s.opt.Dir, dirName(tierRecent, first, 0))
 	sl, err := openSlice(dir, tierRecent, first, 0, s.opt.sliceBytes(), false, s.opt.Log)
 	if err != nil {
@@ -165,6 +169,37 @@ func (s *Store) slot(first uint64) (*slice, error) {
 		s.rolled <- old
 	}
 	return sl, nil
+}
+
+// errFull is why a chunk is left out: maintenance does not get rid of old slices as fast as new ones come.
+var errFull = errors.New("max_bytes is reached, and old parts are not removed fast enough")
+
+// room waits, for a while, until another slice fits. Only the writer waits here, never a delivery.
+func (s *Store) room() error {
+	patience := time.NewTimer(2 * time.Second)
+	defer patience.Stop()
+	for {
+		total := int64(0)
+		for _, sl := range s.slices() {
+			total += sl.footprint()
+		}
+		if total <= s.opt.MaxBytes-2*s.opt.sliceBytes() {
+			return nil
+		}
+		if old := s.cur; old != nil { // it is full: let it be sealed, and counted among what can go
+			s.mu.Lock()
+			s.cur = nil
+			s.mu.Unlock()
+			s.rolled <- old
+		}
+		select {
+		case <-s.freed:
+		case <-patience.C:
+			return errFull
+		case <-s.stop:
+			return errClosed
+		}
+	}
 }
 
 // seal finishes a slice that is not written any more.
