@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 
 	"gopkg.in/yaml.v3"
 )
@@ -174,6 +175,32 @@ func ObjectSchemas() map[string]json.RawMessage {
 	if err := json.Unmarshal(Schema(), &all); err != nil {
 		panic("BUG: schema is not JSON: " + err.Error())
 	}
-	return map[string]json.RawMessage{"WebhookDefinition": all.Properties["webhooks"].Items, "AuthorizationDefinition": all.Properties["authorizations"].Items,
+	patch := func(text json.RawMessage) json.RawMessage { // everything may be absent
+		var members map[string]json.RawMessage
+		if err := json.Unmarshal(text, &members); err != nil {
+			panic("BUG: schema is not JSON: " + err.Error())
+		}
+		delete(members, "required")
+		out, err := json.Marshal(members)
+		if err != nil {
+			panic("BUG: schema is not JSON: " + err.Error())
+		}
+		return out
+	}
+	return map[string]json.RawMessage{"WebhookPatch": patch(all.Properties["webhooks"].Items), "AuthorizationPatch": patch(all.Properties["authorizations"].Items),
+		"EventTypePatch": patch(all.Properties["event_types"].Items), "WebhookDefinition": all.Properties["webhooks"].Items, "AuthorizationDefinition": all.Properties["authorizations"].Items,
 		"EventTypeDefinition": all.Properties["event_types"].Items}
+}
+
+// Under says whether target is an URL under endpoint, so that credentials that are bound to endpoint may go there.
+func Under(endpoint, target string) bool { return under(endpoint, target) }
+
+// ParseDuration reads a time span as the configuration takes it, such as 90d.
+func ParseDuration(text string) (time.Duration, error) {
+	var d Duration
+	if text == "" {
+		return 0, errDuration
+	}
+	err := d.parseText(text)
+	return time.Duration(d), err
 }

@@ -96,6 +96,7 @@ type Relay struct {
 	built      *built
 	disabled   map[event.WebhookID]string
 	adminToken string
+	keeper     chan struct{} // wakes keep
 	freshToken bool
 	stopping   bool // no reload any more
 	draining   atomic.Bool
@@ -112,7 +113,7 @@ type stop struct {
 // New opens the data directory, compiles everything and binds the listeners. After an error nothing is left open.
 // A mistake in the configuration is a config.Problems.
 func New(ctx context.Context, o Options) (*Relay, error) {
-	r := &Relay{log: o.Log, version: o.Version, started: time.Now(), metrics: metrics.New(), cfg: o.Config, series: series.New(), disabled: map[event.WebhookID]string{}, trials: newTrials(), load: o.Load, loaded: o.Loaded, boot: o.Config, unmetered: o.Unmetered}
+	r := &Relay{log: o.Log, version: o.Version, started: time.Now(), metrics: metrics.New(), cfg: o.Config, series: series.New(), disabled: map[event.WebhookID]string{}, trials: newTrials(), load: o.Load, loaded: o.Loaded, boot: o.Config, file: o.Config, keeper: make(chan struct{}, 1), unmetered: o.Unmetered}
 	if err := r.open(ctx); err != nil {
 		stopCtx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
@@ -231,6 +232,17 @@ func (r *Relay) policy(c *config.Config, b *built) ingress.Policy {
 	for _, t := range c.Ingress.Tokens {
 		p.Tokens = append(p.Tokens, ingress.Token{Name: t.Name, Token: t.Token.Reveal(), Tenant: t.Tenant, Program: t.Program})
 	}
+	now := time.Now()
+	for _, t := range r.store.Tokens() {
+		p.Closed = p.Closed || t.Kind == store.Ingress
+		if t.Kind == store.Ingress && t.Valid(now) {
+			one := ingress.Token{Name: t.Name, Hash: t.Hash, Program: t.Program, Expires: t.ExpiresAt}
+			if t.Tenants[0] != "*" {
+				one.Tenant = t.Tenants[0]
+			}
+			p.Tokens = append(p.Tokens, one)
+		}
+	}
 	for _, t := range c.Tenants {
 		p.Tenants = append(p.Tenants, t.ID)
 	}
@@ -249,7 +261,7 @@ func (r *Relay) openAdmin(dir string) error {
 		return fmt.Errorf("admin: %w", err)
 	}
 	r.addrs[1] = ln.Addr()
-	r.admin, err = admin.New(admin.Options{Listener: ln, TLS: tlsConfig, Tokens: tokens, Version: r.version, Deliveries: deliveries{r}, History: remembered{r}, Jobs: jobs{r}, Webhooks: r.webhooks,
+	r.admin, err = admin.New(admin.Options{Listener: ln, TLS: tlsConfig, Tokens: tokens, Version: r.version, Deliveries: deliveries{r}, History: remembered{r}, Jobs: jobs{r}, Webhooks: r.webhooks, Manage: management{r}, Schemas: config.ObjectSchemas,
 		Try: trier{r}, EventTypes: r.eventTypes, Config: configuration{r}, PublicCatalogue: c.PublicCatalogue,
 		Stats: r.stats, Watch: r.watch, Series: r.readSeries, Keys: r.publicKeys, Health: r.health, Ready: r.ready, Metrics: r.metrics.Handler(), Log: r.log})
 	if err != nil {
@@ -317,6 +329,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	sampling, stopSampling := context.WithCancel(context.Background())
 	defer stopSampling()
 	serving.Go(func() { r.sample(sampling) })
+	serving.Go(func() { r.keep(sampling) })
 	var err error
 	select {
 	case <-ctx.Done():

@@ -91,14 +91,30 @@ func (r *Relay) webhooks() []admin.Webhook {
 	defer r.mu.Unlock()
 	out := make([]admin.Webhook, len(r.cfg.Webhooks))
 	for i := range r.cfg.Webhooks {
-		c := &r.cfg.Webhooks[i]
-		id := webhookID(c)
-		l := lanes[id]
-		out[i] = admin.Webhook{ID: id.String(), Name: c.Name, Description: c.Description, Tenant: c.Tenant, Program: c.Program, Origin: originOf(c),
-			Events: c.Events, URL: c.URL, Method: c.Method, Status: c.Status, Circuit: l.State.String(),
-			Counters: admin.Counters{Delivered: l.Delivered, Failed: l.Failed, Dead: l.Dead, InFlight: int64(l.InFlight)}, Last: l.Last.UTC()}
+		out[i] = r.view(i, lanes[webhookID(&r.cfg.Webhooks[i])])
 	}
 	return out
+}
+
+// view describes webhook i with what its lane is doing; r.mu is held.
+func (r *Relay) view(i int, l deliver.LaneInfo) admin.Webhook {
+	c := &r.cfg.Webhooks[i]
+	v := admin.Webhook{ID: webhookID(c).String(), Name: c.Name, Description: c.Description, Tenant: c.Tenant, Program: c.Program, Origin: originOf(c),
+		Events: c.Events, URL: c.URL, Method: c.Method, Status: c.Status, Circuit: l.State.String(), OnPaused: c.OnPaused, PayloadType: c.Payload.Type, Authorization: c.Authorization,
+		Counters: admin.Counters{Delivered: l.Delivered, Failed: l.Failed, Dead: l.Dead, InFlight: int64(l.InFlight)}}
+	if !l.Last.IsZero() {
+		v.Last = l.Last.UTC()
+	}
+	if v.Events == nil {
+		v.Events = []string{}
+	}
+	if l.State == deliver.Disabled {
+		v.Status, v.Disabled = "disabled", l.Reason
+	}
+	if o := r.store.Get(c.ID); o != nil {
+		v.Revision, v.CreatedAt, v.UpdatedAt, v.UpdatedBy = o.Revision, o.CreatedAt, o.UpdatedAt, o.UpdatedBy
+	}
+	return v
 }
 
 // circuits is webhooks for the metrics.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -59,6 +60,7 @@ type grant struct {
 	name    string
 	role    Role
 	tenants []string // nil = all
+	prog    string   // of a token for one program
 }
 
 func newGrants(tokens []Token) ([]grant, error) {
@@ -106,6 +108,11 @@ func (s *Server) authenticate(r *http.Request) *grant {
 			found = &grants[i]
 		}
 	}
+	if found == nil && s.opts.Manage != nil {
+		if a, ok := s.opts.Manage.Authenticate(r.Context(), hex.EncodeToString(hash[:])); ok {
+			found = &grant{name: a.Name, role: a.Role, tenants: a.Tenants, prog: a.Program}
+		}
+	}
 	return narrowed(r.Context(), found)
 }
 
@@ -117,6 +124,8 @@ func (s *Server) authorize(r *http.Request, rt route) (*grant, *problem) {
 		return nil, &problem{Status: http.StatusUnauthorized, Type: "unauthorized", Title: "Unauthorized", Detail: "send a valid token: Authorization: Bearer …"}
 	case g.role < rt.role:
 		return nil, &problem{Status: http.StatusForbidden, Type: "forbidden", Title: "Forbidden", Detail: "the role of this token does not allow this"}
+	case g.prog != "" && !rt.program:
+		return nil, &problem{Status: http.StatusForbidden, Type: "forbidden", Title: "Forbidden", Detail: "this is a program's token, which can only make webhooks of its program"}
 	case rt.global && !g.all():
 		return nil, &problem{Status: http.StatusForbidden, Type: "forbidden", Title: "Forbidden", Detail: "this needs a token for all tenants"}
 	}

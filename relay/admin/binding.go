@@ -65,7 +65,7 @@ func bindingOf(t reflect.Type) *binding {
 		if f.Name == "Body" {
 			b.body = &bodyField{index: f.Index, field: f, registry: registry, optional: f.Type.Kind() == reflect.Pointer}
 			if f.Type != rawType {
-				b.body.schema = registry.Schema(f.Type, true, "Body")
+				b.body.schema = registry.Schema(f.Type, true, "Request")
 			}
 			continue
 		}

@@ -155,7 +155,7 @@ func (b *binding) document(rt *route, registry huma.Registry, o *huma.Operation)
 	}
 	media := &huma.MediaType{}
 	if b.body.schema != nil {
-		media.Schema = registry.Schema(b.body.field.Type, true, "Body")
+		media.Schema = registry.Schema(b.body.field.Type, true, requestName(rt.id))
 	} else {
 		media.Schema = &huma.Schema{Ref: schemaPrefix + b.body.field.Tag.Get("schema")}
 	}
@@ -169,8 +169,25 @@ func (b *binding) document(rt *route, registry huma.Registry, o *huma.Operation)
 	return append(statuses, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity)
 }
 
-// describe makes the document and its page once, at the start.
-func (s *Server) describe(routes []route) error {
+// requestName is the name of a body that has none of its own: RotateSecretRequest.
+func requestName(id string) string {
+	var b strings.Builder
+	for word := range strings.SplitSeq(id, "-") {
+		b.WriteString(strings.ToUpper(word[:1]) + word[1:])
+	}
+	return b.String() + "Request"
+}
+
+// describe makes the document and its page, when somebody asks for the first time.
+func (s *Server) describe() {
+	s.described.Do(func() {
+		if err := s.makeDocument(s.routes()); err != nil {
+			panic("BUG: the API cannot be described: " + err.Error()) // the tests read the document
+		}
+	})
+}
+
+func (s *Server) makeDocument(routes []route) error {
 	d, err := document(s.opts.Version, routes)
 	if err != nil {
 		return err
@@ -179,11 +196,18 @@ func (s *Server) describe(routes []route) error {
 	if err != nil {
 		return fmt.Errorf("write API document: %w", err)
 	}
-	if s.document, err = withSchemas(text, s.opts.Schemas); err != nil {
+	if s.document, err = withSchemas(text, s.schemas()); err != nil {
 		return err
 	}
 	s.reference, err = referencePage(s.document)
 	return err
+}
+
+func (s *Server) schemas() map[string]json.RawMessage {
+	if s.opts.Schemas == nil {
+		return nil
+	}
+	return s.opts.Schemas()
 }
 
 // withSchemas adds schemas that do not come from Go types: those of the configuration's objects.

@@ -29,11 +29,13 @@ var referencePolicy = func() string {
 }()
 
 func (s *Server) serveDocument(w http.ResponseWriter, _ *http.Request) {
+	s.describe()
 	w.Header().Set("Content-Type", "application/json")
 	w.Write(s.document)
 }
 
 func (s *Server) serveReference(w http.ResponseWriter, _ *http.Request) {
+	s.describe()
 	w.Header().Set("Content-Security-Policy", referencePolicy)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Write(s.reference)

@@ -20,9 +20,13 @@ func (s *Server) routes() []route {
 		s.historyRoutes(),
 		s.jobRoutes(),
 		s.webhookRoutes(),
+		s.lifeRoutes(),
+		s.authorizationRoutes(),
+		s.tokenRoutes(),
 		s.tryRoutes(),
 		s.eventTypeRoutes(),
 		s.catalogueRoutes(),
+		s.eventTypeWrites(),
 		s.configRoutes(),
 	)
 	if s.opts.Pprof {
@@ -116,6 +120,8 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, rt route) {
 	var conflict *Conflict
 	switch {
 	case errors.As(err, &p):
+	case preconditions(err) != nil:
+		p = preconditions(err)
 	case errors.As(err, &mistakes):
 		p = mistakes.problem()
 	case errors.As(err, &conflict):

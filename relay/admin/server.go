@@ -31,6 +31,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -72,6 +73,7 @@ type Options struct {
 
 	PublicCatalogue bool // show what of the catalogue is everybody's to everybody
 	Config          Configuration
+	Manage          Management // nil = nothing can be made or changed
 	Stats           func() Stats
 	Watch           func(AttemptFilter) AttemptWatch                         // nil, or a nil answer = not possible just now
 	Series          func(tenants []string, webhook string, hours int) Series // nil tenants = all, "" = every webhook
@@ -79,8 +81,8 @@ type Options struct {
 	Health          func() []Check                                           // is the process alive
 	Ready           func() []Check                                           // should it get traffic
 	Metrics         http.Handler
-	Schemas         map[string]json.RawMessage // JSON Schemas that operations name, such as that of a webhook in the configuration
-	Pprof           bool                       // serve /debug/pprof/ to tokens of the role admin
+	Schemas         func() map[string]json.RawMessage // JSON Schemas that operations name, such as that of a webhook in the configuration
+	Pprof           bool                              // serve /debug/pprof/ to tokens of the role admin
 
 	Log *slog.Logger
 }
@@ -93,6 +95,7 @@ type Server struct {
 	ui        http.Handler // what Mount was given; nil = nothing
 	http      *http.Server
 	tokens    atomic.Pointer[[]grant]
+	described sync.Once
 	document  []byte // OpenAPI
 	reference []byte // the same as a page
 	loopback  bool   // the listener is on a loopback address, so the Host header is checked
@@ -104,11 +107,7 @@ func New(o Options) (*Server, error) {
 	if err := s.SetTokens(o.Tokens); err != nil {
 		return nil, err
 	}
-	routes := s.routes()
-	if err := s.describe(routes); err != nil {
-		return nil, err
-	}
-	s.handler = s.guard(s.mux(routes))
+	s.handler = s.guard(s.mux(s.routes()))
 	s.streams = newStreams()
 	s.http = &http.Server{
 		Handler:           s.handler,

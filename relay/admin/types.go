@@ -42,19 +42,27 @@ type Failure struct {
 
 // Webhook is one webhook as the API shows it: nothing in it is secret once the URL is redacted, which the API does.
 type Webhook struct {
-	ID          string    `json:"id"`
-	Name        string    `json:"name"`
-	Description string    `json:"description,omitempty"`
-	Tenant      string    `json:"tenant"`
-	Program     string    `json:"program,omitempty"`
-	Origin      string    `json:"origin"`
-	Events      []string  `json:"events"`
-	URL         string    `json:"url"` // template text; values of the query are redacted
-	Method      string    `json:"method"`
-	Status      string    `json:"status"`  // draft, active, paused
-	Circuit     string    `json:"circuit"` // closed, half_open, open
-	Counters    Counters  `json:"counters"`
-	Last        time.Time `json:"last_delivery_at,omitzero" doc:"When something was delivered, since the relay was started."`
+	ID            string    `json:"id"`
+	Name          string    `json:"name"`
+	Description   string    `json:"description,omitempty"`
+	Tenant        string    `json:"tenant"`
+	Program       string    `json:"program,omitempty"`
+	Origin        string    `json:"origin" enum:"file,api"`
+	Events        []string  `json:"events"`
+	URL           string    `json:"url"` // template text; values of the query are redacted
+	Method        string    `json:"method"`
+	Status        string    `json:"status" enum:"draft,active,paused,disabled" doc:"disabled: by the relay, see disabled_reason."`
+	Disabled      string    `json:"disabled_reason,omitempty"`
+	OnPaused      string    `json:"on_paused,omitempty" doc:"What happens to events while it is paused: hold or drop."`
+	PayloadType   string    `json:"payload_type,omitempty"`
+	Authorization string    `json:"authorization,omitempty" doc:"Name of its authorization."`
+	Revision      int       `json:"revision,omitempty" doc:"Of one made through the API: counts its versions."`
+	CreatedAt     time.Time `json:"created_at,omitzero"`
+	UpdatedAt     time.Time `json:"updated_at,omitzero"`
+	UpdatedBy     string    `json:"updated_by,omitempty"`
+	Circuit       string    `json:"circuit"` // closed, half_open, open
+	Counters      Counters  `json:"counters"`
+	Last          time.Time `json:"last_delivery_at,omitzero" doc:"When something was delivered, since the relay was started."`
 }
 
 // Counters count what a webhook did since the relay was started.

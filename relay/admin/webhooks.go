@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"slices"
 	"strings"
 )
@@ -11,9 +12,42 @@ import (
 type listWebhooksInput struct {
 	Limit   int     `query:"limit" minimum:"1" maximum:"1000" default:"100" example:"10" doc:"How many at most."`
 	Cursor  string  `query:"cursor" doc:"next_cursor of the page before."`
-	Status  string  `query:"status" enum:"draft,active,paused" example:"active" doc:"Only those with this status."`
+	Status  string  `query:"status" enum:"draft,active,paused,disabled" example:"active" doc:"Only those with this status."`
 	Search  string  `query:"search" doc:"Only those whose name contains this, or whose id it is."`
 	Program *string `query:"program" empty:"true" doc:"Only those of this program; empty = only those of none."`
+	Event   string  `query:"event" example:"order.paid" doc:"Only those that subscribe to this event type."`
+	Method  string  `query:"method" enum:"POST,PUT,PATCH,DELETE,GET" doc:"Only those with this HTTP method."`
+	Tenant  string  `query:"tenant" doc:"Only those of this tenant."`
+	Origin  string  `query:"origin" enum:"file,api" doc:"Only those that come from a file, or were made through the API."`
+}
+
+// matches says whether wh is one of those that the request asks for.
+func (in *listWebhooksInput) matches(wh *Webhook, search string) bool {
+	switch {
+	case in.Status != "" && wh.Status != in.Status, in.Program != nil && wh.Program != *in.Program, in.Method != "" && wh.Method != in.Method,
+		in.Tenant != "" && wh.Tenant != in.Tenant, in.Origin != "" && wh.Origin != in.Origin,
+		in.Event != "" && !slices.ContainsFunc(wh.Events, func(p string) bool { return matchPattern(p, in.Event) }):
+		return false
+	}
+	return search == "" || wh.ID == search || strings.Contains(strings.ToLower(wh.Name), search)
+}
+
+// matchPattern says whether an event type fits a pattern, in which * stands for any run of characters.
+func matchPattern(pattern, typ string) bool {
+	parts := strings.Split(pattern, "*")
+	if len(parts) == 1 {
+		return pattern == typ
+	}
+	rest, ok := strings.CutPrefix(typ, parts[0])
+	last := parts[len(parts)-1]
+	for _, part := range parts[1 : len(parts)-1] {
+		at := strings.Index(rest, part)
+		if ok = ok && at >= 0; !ok {
+			return false
+		}
+		rest = rest[at+len(part):]
+	}
+	return ok && strings.HasSuffix(rest, last)
 }
 
 type webhookInput struct {
@@ -38,10 +72,7 @@ func (s *Server) listWebhooks(_ context.Context, c *call, in *listWebhooksInput)
 	search := strings.ToLower(in.Search)
 	items := []Webhook{}
 	for _, wh := range s.opts.Webhooks() {
-		if !c.sees(wh.Tenant) || in.Status != "" && wh.Status != in.Status || in.Program != nil && wh.Program != *in.Program {
-			continue
-		}
-		if search == "" || wh.ID == search || strings.Contains(strings.ToLower(wh.Name), search) {
+		if c.sees(wh.Tenant) && in.matches(&wh, search) {
 			items = append(items, wh)
 		}
 	}
@@ -64,14 +95,17 @@ func (s *Server) listWebhooks(_ context.Context, c *call, in *listWebhooksInput)
 // webhookKey orders the list; a cursor is the key of the last item, so it stays valid when that webhook goes away.
 func webhookKey(w Webhook) string { return w.Tenant + "\x00" + w.Name + "\x00" + w.ID }
 
-func (s *Server) getWebhook(_ context.Context, c *call, in *webhookInput) (Webhook, error) {
+func (s *Server) getWebhook(_ context.Context, c *call, in *webhookInput) (Detail, error) {
+	if s.opts.Manage != nil {
+		return s.edited(c)(s.opts.Manage.Webhook(c.actor(), in.ID))
+	}
 	for _, wh := range s.opts.Webhooks() {
 		if wh.ID == in.ID && c.sees(wh.Tenant) {
 			wh.URL = RedactURL(wh.URL)
-			return wh, nil
+			return Detail{Webhook: wh, Definition: json.RawMessage("{}")}, nil
 		}
 	}
-	return Webhook{}, ErrNotFound
+	return Detail{}, ErrNotFound
 }
 
 // RedactURL hides what may be secret in a URL or a URL template: the user and password, the values of the query, the fragment. It works

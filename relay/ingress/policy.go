@@ -3,8 +3,10 @@ package ingress
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"edgerelay/relay/catalogue"
 	"edgerelay/relay/event"
@@ -14,6 +16,7 @@ import (
 // Policy says who may send what. It is plain configuration; SetPolicy turns it into what requests are checked with.
 type Policy struct {
 	Tokens  []Token  // none = everybody may send
+	Closed  bool     // nobody may send without a token, even if there is none: there were some
 	Tenants []string // the configured ones: with exactly one, events need not name it
 
 	// EventTypes are the types that something is asked of: with Strict all that there are, else those with a Schema.
@@ -32,8 +35,10 @@ type EventType struct {
 type Token struct {
 	Name    string
 	Token   string
-	Tenant  string // "" = every tenant
-	Program string // "" = every program
+	Hash    string    // instead of Token: its SHA-256, hexadecimal
+	Expires time.Time // zero = never
+	Tenant  string    // "" = every tenant
+	Program string    // "" = every program
 }
 
 // String shows the token's name, never the token.
@@ -51,6 +56,7 @@ func (t Token) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 // producer is whom a request comes from; empty fields allow everything.
 type producer struct {
 	tenant, program []byte
+	expires         time.Time // zero = never
 }
 
 // policy is a compiled Policy. It never changes.
@@ -74,20 +80,25 @@ func (p Policy) compile() (*policy, error) {
 	case 1:
 		c.tenant = []byte(p.Tenants[0])
 	}
-	if len(p.Tokens) == 0 {
+	if len(p.Tokens) == 0 && !p.Closed {
 		c.open = &producer{}
 	}
 	for _, t := range p.Tokens {
 		key := sha256.Sum256([]byte(t.Token))
+		if t.Hash != "" {
+			if n, err := hex.Decode(key[:], []byte(t.Hash)); err != nil || n != len(key) {
+				return nil, fmt.Errorf("ingress token %q: its hash is not one", t.Name)
+			}
+		}
 		switch {
-		case t.Token == "":
+		case t.Token == "" && t.Hash == "":
 			return nil, fmt.Errorf("ingress token %q is empty", t.Name)
 		case c.producers[key] != nil:
 			return nil, fmt.Errorf("ingress token %q has the same value as another one", t.Name)
 		case len(t.Tenant) > 255 || len(t.Program) > 255:
 			return nil, fmt.Errorf("ingress token %q: tenant and program can have at most 255 bytes", t.Name)
 		}
-		c.producers[key] = &producer{[]byte(t.Tenant), []byte(t.Program)}
+		c.producers[key] = &producer{[]byte(t.Tenant), []byte(t.Program), t.Expires}
 	}
 	c.strict = p.Strict
 	if len(p.EventTypes) > 0 {
@@ -108,7 +119,11 @@ func (p *policy) authenticate(header []byte) *producer {
 	if !hasPrefixFold(header, scheme) {
 		return nil
 	}
-	return p.producers[sha256.Sum256(bytes.TrimLeft(header[len(scheme):], " "))]
+	who := p.producers[sha256.Sum256(bytes.TrimLeft(header[len(scheme):], " "))]
+	if who != nil && !who.expires.IsZero() && !time.Now().Before(who.expires) {
+		return nil
+	}
+	return who
 }
 
 // place decides which tenant and program an event belongs to: the token's word holds, the event may only repeat it.

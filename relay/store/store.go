@@ -61,7 +61,8 @@ type Object struct {
 	CreatedBy string    `json:"created_by"`
 	UpdatedAt time.Time `json:"updated_at"`
 	UpdatedBy string    `json:"updated_by"`
-	Text      Text      `json:"-"` // the definition as JSON, with its secrets
+	RetireAt  time.Time `json:"retire_at,omitzero"` // when all but the newest of its signing secrets go
+	Text      Text      `json:"-"`                  // the definition as JSON, with its secrets
 }
 
 // Text is a definition. Printed or logged, it shows nothing.
