@@ -80,7 +80,8 @@ func newPluginBench() *cobra.Command {
 
 func printBench(cmd *cobra.Command, b *kit.Bench) error {
 	out := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(out, "%s: %s, compiled in %.1f ms, started in %.0f µs\n\n", b.Plugin, sizeText(int64(b.Bytes)), b.CompileMillis, b.InstantiateMicros)
+	fmt.Fprintf(out, "%s: %s, compiled in %.1f ms, from the cache in %.1f ms, started in %.0f µs\n\n", b.Plugin, sizeText(int64(b.Bytes)),
+		b.CompileMillis, b.CachedMillis, b.InstantiateMicros)
 	fmt.Fprint(out, "MODULE\tISOLATION\tWORKERS\tP50 µs\tP99 µs\tPER SECOND\t÷ UNMETERED\t\n")
 	for _, r := range b.Rows {
 		ratio := ""
