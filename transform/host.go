@@ -26,6 +26,8 @@ import (
 type Options struct {
 	CacheDir       string        // compiled code is kept here over restarts; "" = not kept. Nobody else may write to it: it is machine code
 	MaxMemory      uint32        // bytes of linear memory that no pool may exceed; 0 = 256 MiB
+	MaxIdle        int64         // bytes of linear memory that instances may keep between events, all pools together; 0 = 256 MiB
+	MaxRunning     int           // events that run at the same time, all pools together; 0 = four per processor
 	CompileTimeout time.Duration // 0 = 10 s
 	Log            *slog.Logger  // nil = discarded
 	// Unmetered leaves the accounting of fuel out: a module that runs away is never stopped. For measuring what the accounting costs, and
@@ -43,6 +45,8 @@ type Host struct {
 	free    bool
 	log     *slog.Logger
 
+	running      chan struct{} // a token for every instance that runs, of all pools
+	idlers       idlers
 	watchdog     *watchdog
 	compilations atomic.Int64
 	late         sync.WaitGroup // compilations and pools that close in the background, and the watchdog
@@ -56,10 +60,12 @@ type Host struct {
 func NewHost(ctx context.Context, o Options) (*Host, error) {
 	set(&o.MaxMemory, 256<<20)
 	set(&o.CompileTimeout, 10*time.Second)
+	set(&o.MaxIdle, 256<<20)
+	set(&o.MaxRunning, 4*runtime.GOMAXPROCS(0))
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	h := &Host{dir: o.CacheDir, timeout: o.CompileTimeout, memory: o.MaxMemory, free: o.Unmetered, log: o.Log, watchdog: newWatchdog(),
+	h := &Host{dir: o.CacheDir, timeout: o.CompileTimeout, memory: o.MaxMemory, free: o.Unmetered, log: o.Log, watchdog: newWatchdog(), running: make(chan struct{}, o.MaxRunning), idlers: idlers{most: o.MaxIdle},
 		codes: make(map[codeKey]*code), stats: make(map[string]*counters)}
 	rc := wazero.NewRuntimeConfig().WithCoreFeatures(api.CoreFeaturesV2).WithMemoryLimitPages(o.MaxMemory >> 16).
 		WithDebugInfoEnabled(false).WithCustomSections(false)

@@ -28,6 +28,7 @@ type instance struct {
 	pages   api.MutableGlobal // what memory.size answers
 	globals []api.MutableGlobal
 	call    callContext
+	kept    int64        // bytes that count as idle memory while it is idle
 	until   atomic.Int64 // when the last run must be over, in Unix nanoseconds; for the watchdog
 
 	// Of the run.

@@ -50,6 +50,7 @@ type Pool struct {
 	quarantine int64
 	snapshot   atomic.Pointer[snapshot] // set once, by the first instance, when instances are reset
 
+	used        atomic.Bool  // since the eviction looked last
 	failures    atomic.Int64 // in a row
 	quarantined atomic.Bool
 
@@ -91,6 +92,9 @@ func (h *Host) NewPool(m *Module, cfg PoolConfig) (*Pool, error) {
 	}
 	p.idle = append(p.idle, in)
 	m.code.retain()
+	h.idlers.join(p)
+	h.idlers.kept(in)
+	h.idlers.evict()
 	return p, nil
 }
 
@@ -195,9 +199,21 @@ func (p *Pool) acquire(ctx context.Context) (*instance, *Error) {
 			return nil, &Error{Kind: KindBusy, Msg: fmt.Sprintf("no instance became free: %v", ctx.Err())}
 		}
 	}
+	running := p.module.code.host.running
+	select {
+	case running <- struct{}{}:
+	default:
+		select {
+		case running <- struct{}{}: // every run is bounded, so this comes soon
+		case <-ctx.Done():
+			<-p.slots
+			return nil, &Error{Kind: KindBusy, Msg: fmt.Sprintf("too many transforms run at the same time: %v", ctx.Err())}
+		}
+	}
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
+		<-running
 		<-p.slots
 		return nil, &Error{Kind: KindClosed, Msg: "the pool is closed"}
 	}
@@ -208,7 +224,9 @@ func (p *Pool) acquire(ctx context.Context) (*instance, *Error) {
 		p.idle = p.idle[:n-1]
 	}
 	p.mu.Unlock()
+	p.used.Store(true)
 	if in != nil {
+		p.module.code.host.idlers.taken(in)
 		return in, nil
 	}
 	in, err := p.newInstance(ctx)
@@ -236,6 +254,10 @@ func (p *Pool) giveBack(in *instance, ok bool) {
 
 // done ends a run; in becomes idle unless it is nil.
 func (p *Pool) done(in *instance) {
+	h := p.module.code.host
+	if in != nil {
+		h.idlers.kept(in) // before anybody can take it
+	}
 	p.mu.Lock()
 	p.active--
 	if in != nil && !p.closed {
@@ -247,9 +269,12 @@ func (p *Pool) done(in *instance) {
 	}
 	p.mu.Unlock()
 	if in != nil {
+		h.idlers.taken(in)
 		in.close()
 	}
+	<-h.running
 	<-p.slots
+	h.idlers.evict()
 }
 
 // Close lets no more events in, waits until those inside are done or ctx ends, and frees the instances. Runs that are still going when ctx
@@ -268,7 +293,10 @@ func (p *Pool) Close(ctx context.Context) {
 	}
 	p.mu.Unlock()
 	close(p.closing)
+	h := p.module.code.host
+	h.idlers.leave(p)
 	for _, in := range idle {
+		h.idlers.taken(in)
 		in.close()
 	}
 	select {
