@@ -29,10 +29,10 @@ var house = map[string]room{
 	"cli": {imports: []string{"config", "relay", "relay/admin", "relay/event", "relay/sign", "plugins", "plugins/guests", "plugins/kit", "plugins/playground", "bench",
 		"relay/queue", "relay/queue/badgerq"}}, // the last two for `bench queue`, which measures the engine alone
 
-	"relay": {imports: []string{"config", "relay/alert", "relay/admin", "relay/catalogue", "relay/dashboard", "relay/series", "relay/deliver", "relay/event", "relay/guard", "relay/history", "relay/ingress", "relay/metrics", "relay/payload",
+	"relay": {imports: []string{"config", "relay/alert", "relay/trace", "relay/admin", "relay/catalogue", "relay/dashboard", "relay/series", "relay/deliver", "relay/event", "relay/guard", "relay/history", "relay/ingress", "relay/metrics", "relay/payload",
 		"relay/queue", "relay/queue/badgerq", "relay/replay", "relay/sign", "relay/store", "relay/webhooks", "plugins", "plugins/kit", "transform"}, tests: []string{"bench", "relay/guard/dnstest"}},
-	"relay/ingress": {imports: []string{"relay/catalogue", "relay/event", "relay/metrics", "relay/payload", "relay/queue", "relay/webhooks"}, tests: []string{"relay/queue/badgerq"}},
-	"relay/deliver": {imports: []string{"relay/event", "relay/guard", "relay/history", "relay/metrics", "relay/payload", "relay/queue", "relay/sign", "relay/webhooks", "transform"},
+	"relay/ingress": {imports: []string{"relay/catalogue", "relay/event", "relay/metrics", "relay/payload", "relay/queue", "relay/trace", "relay/webhooks"}, tests: []string{"relay/queue/badgerq"}},
+	"relay/deliver": {imports: []string{"relay/event", "relay/guard", "relay/history", "relay/metrics", "relay/payload", "relay/queue", "relay/sign", "relay/webhooks", "relay/trace", "transform"},
 		tests: []string{"bench", "plugins"}},
 	"relay/webhooks": {imports: []string{"relay/event", "relay/payload", "relay/sign"}},
 	// What happened, in a store of its own: whoever makes attempts writes, the wing reads.
@@ -63,6 +63,7 @@ var house = map[string]room{
 	"relay/guard":                  {tests: []string{"relay/guard/dnstest"}},
 	"relay/guard/dnstest":          {},
 	"relay/sign":                   {},
+	"relay/trace":                  {},
 	"relay/payload":                {},
 	"relay/catalogue":              {},
 	"relay/series":                 {},

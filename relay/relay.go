@@ -42,6 +42,7 @@ import (
 	"edgerelay/relay/replay"
 	"edgerelay/relay/series"
 	"edgerelay/relay/store"
+	"edgerelay/relay/trace"
 	"edgerelay/relay/webhooks"
 	"edgerelay/transform"
 )
@@ -78,6 +79,7 @@ type Relay struct {
 	jobs     *replay.Manager
 	announce announcer
 	news     news
+	tracer   *trace.Tracer // nil = no spans
 	ingress  *ingress.Server
 	admin    *admin.Server
 	store    *store.Store
@@ -194,6 +196,7 @@ func (r *Relay) openQueue(dir string) error {
 	r.queue = q
 	r.stopLast("queue", func(context.Context) error { return q.Close() })
 	r.openHistory(dir)
+	r.openTracing()
 	if err := r.openAlerts(); err != nil {
 		return err
 	}
@@ -202,7 +205,7 @@ func (r *Relay) openQueue(dir string) error {
 		ua = "edgerelay/" + r.version
 	}
 	r.deliver = deliver.New(deliver.Options{Queue: q, Metrics: r.metrics, Log: r.log, UserAgent: ua,
-		MaxInFlight: r.cfg.Sender.MaxInFlight, Gone: r.gone, Notice: r.noticed, History: r.recorder})
+		MaxInFlight: r.cfg.Sender.MaxInFlight, Gone: r.gone, Notice: r.noticed, Tracer: r.tracer, History: r.recorder})
 	r.stopLast("sending", r.deliver.Close)
 	r.metrics.WatchQueue(r.queueSnapshot)
 	r.metrics.WatchWebhooks(r.circuits)
@@ -218,7 +221,7 @@ func (r *Relay) openIngress() error {
 	r.addrs[0] = ln.Addr()
 	r.built.networks.Own(r.addrs[:]...)
 	r.ingress, err = ingress.New(ingress.Options{Listener: ln, TLS: tlsConfig, Policy: r.policy(r.cfg, r.built), MaxBody: int(c.MaxBody), Queue: r.queue, Table: &r.table,
-		Durability: r.cfg.Queue.Durability, Metrics: r.metrics, Log: r.log, Accepted: r.accepted()})
+		Durability: r.cfg.Queue.Durability, Metrics: r.metrics, Log: r.log, Accepted: r.accepted(), Tracer: r.tracer})
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}

@@ -128,6 +128,7 @@ var restartSections = []struct {
 }{
 	{"data_dir", func(c *config.Config) any { return c.DataDir }},
 	{"queue", func(c *config.Config) any { return c.Queue }},
+	{"tracing", func(c *config.Config) any { return c.Tracing }},
 	{"history", func(c *config.Config) any { return c.History }},
 	{"ingress.listen", func(c *config.Config) any { return c.Ingress.Listen }},
 	{"ingress.tls", func(c *config.Config) any { return c.Ingress.TLS }},

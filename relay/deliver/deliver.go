@@ -22,6 +22,7 @@ import (
 	"edgerelay/relay/history"
 	"edgerelay/relay/metrics"
 	"edgerelay/relay/queue"
+	"edgerelay/relay/trace"
 	"edgerelay/relay/webhooks"
 	"edgerelay/transform"
 )
@@ -41,6 +42,9 @@ type Options struct {
 	// Notice is told what a webhook's owners want to know: deliveries given up, webhooks disabled, circuits. It may be called under the
 	// Deliverer's lock and on the path of an event, so it returns at once and calls nothing of the Deliverer. nil = nobody is told.
 	Notice func(Notice)
+
+	// Tracer makes a span of every attempt at an event that is sampled; nil = there are none.
+	Tracer *trace.Tracer
 
 	// History is told about every attempt; nil = nobody is.
 	History *history.Recorder

@@ -25,7 +25,9 @@ func (w *worker) prepare(t *Target, c *client, body []byte, contentType string) 
 		}
 		w.request.SetBodyRaw(body)
 	}
-	if trace := w.delivery.Event.Trace; len(trace) > 0 {
+	if w.sampled {
+		h.SetBytesV("traceparent", w.span.Append(w.traceparent[:0]))
+	} else if trace := w.delivery.Event.Trace; len(trace) > 0 {
 		h.SetBytesV("traceparent", trace)
 	} else {
 		h.Del("traceparent")

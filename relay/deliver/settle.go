@@ -11,6 +11,7 @@ import (
 	"edgerelay/relay/payload"
 	"edgerelay/relay/queue"
 	"edgerelay/relay/sign"
+	"edgerelay/relay/trace"
 	"edgerelay/transform"
 )
 
@@ -39,6 +40,11 @@ type worker struct {
 	secretNames map[string]bool
 	sent        bool // the attempt got as far as to a request
 
+	// Only with a tracer:
+	span        trace.Context // of the attempt
+	sampled     bool
+	traceparent [trace.Size]byte
+
 	wake      chan bool // while it waits: true = there is work, false = end
 	idleSince time.Time
 }
@@ -52,6 +58,9 @@ func newWorker(d *Deliverer) *worker {
 func (w *worker) settle(del *queue.Delivery, t *Target, c *client) result {
 	start := w.d.opt.Now()
 	w.sent = false
+	if w.d.opt.Tracer != nil {
+		w.span, _, w.sampled = w.d.opt.Tracer.Attempt(del.Event.Trace)
+	}
 	if t == nil {
 		return w.finish(del, t, start, Outcome{Reason: queue.ReasonNoWebhook, Detail: "the webhook is not configured any more"})
 	}
@@ -230,6 +239,9 @@ func (w *worker) finish(del *queue.Delivery, t *Target, start time.Time, o Outco
 	case Bury:
 		w.d.noticeDead(del, r.webhook, o, f)
 		w.d.opt.Queue.Bury(del, f)
+	}
+	if w.sampled {
+		w.makeSpan(del, t, start, now, o, &r)
 	}
 	if w.d.opt.History != nil {
 		w.record(del, t, start, o, &r, now.Sub(start))

@@ -12,6 +12,7 @@ import (
 	"edgerelay/relay/event"
 	"edgerelay/relay/payload"
 	"edgerelay/relay/queue"
+	"edgerelay/relay/trace"
 )
 
 // scratch is what one request needs while it is handled. It comes from a pool, so that an event costs no allocation of ours.
@@ -27,6 +28,8 @@ type scratch struct {
 	hash     hash.Hash
 	sum      [sha256.Size]byte
 	answer   []byte // also what hash128 puts together
+	trace    [trace.Size]byte
+	span     trace.Span // of this event, when it is sampled
 }
 
 func newScratch() *scratch {
@@ -78,8 +81,12 @@ func (s *Server) accept(sc *scratch, who *producer, req *fasthttp.Request, now t
 	sc.event, sc.envelope = event.BuildEvent(sc.envelope[:0], &f, id, now)
 	sc.event.Tenant, sc.event.Program = tenant, program
 	sc.event.Trace = traceparent(req.Header.Peek("Traceparent"))
+	sampled := s.opts.Tracer != nil && s.begin(sc)
 	sc.targets = s.opts.Table.Load().Match(sc.targets[:0], &sc.event, &sc.input)
 	receipt, err := s.opts.Queue.Append(s.waiting, &sc.event, sc.targets, sc.dedupOf(&f, key, body))
+	if sampled {
+		s.end(sc, now, len(body), err)
+	}
 	if err != nil {
 		return queue.Receipt{}, s.appendProblem(err)
 	}

@@ -25,6 +25,7 @@ import (
 	"edgerelay/relay/event"
 	"edgerelay/relay/metrics"
 	"edgerelay/relay/queue"
+	"edgerelay/relay/trace"
 	"edgerelay/relay/webhooks"
 )
 
@@ -42,6 +43,8 @@ type Options struct {
 
 	// Accepted, when it is not nil, is told about every event that was stored, and where it goes. It must not wait, nor keep what it is given.
 	Accepted func(e *event.Event, targets []event.WebhookID)
+
+	Tracer *trace.Tracer // nil = no spans
 
 	MaxBody        int           // bytes; 1 MiB
 	MaxHeader      int           // bytes; 16 KiB

@@ -37,6 +37,7 @@ type Metrics struct {
 	DeliveryEndToEnd prometheus.Observer // seconds from the acceptance of an event to its delivery
 
 	alerts    alertCounters
+	spans     [len(spanResults)]prometheus.Counter
 	ingress   [routeCount][len(statuses)]prometheus.Counter
 	transform transformVecs
 	queue     *queueCollector
