@@ -113,8 +113,8 @@ var owners = map[string]string{
 	"golang.org/x/term":                              "cli",
 	"golang.org/x/text":                              "relay/catalogue", // the words of the schema checker
 	"golang.org/x/sys":                               "relay/queue/badgerq relay/history bench",
-	"github.com/standard-webhooks/standard-webhooks": "| relay/sign",
-	"github.com/stripe/stripe-go":                    "| relay/sign",
+	"github.com/standard-webhooks/standard-webhooks": "| relay/sign relay/deliver",
+	"github.com/stripe/stripe-go":                    "| relay/sign relay/deliver",
 	"github.com/rogpeppe/go-internal":                "| .",
 	"github.com/google/go-cmp":                       "| *",
 	"github.com/chromedp":                            "| scenarios",

@@ -34,7 +34,7 @@ func (s *settled) Bury(_ *queue.Delivery, f queue.Failure) { s.action, s.failure
 
 // rig is one worker with one webhook.
 type rig struct {
-	t      *testing.T
+	t      testing.TB
 	q      settled
 	d      *Deliverer
 	w      *worker
@@ -42,7 +42,7 @@ type rig struct {
 	client *client
 }
 
-func newRig(t *testing.T, url, method string, change func(*webhooks.Webhook)) *rig {
+func newRig(t testing.TB, url, method string, change func(*webhooks.Webhook)) *rig {
 	t.Helper()
 	tpl, err := payload.CompileTemplate(url)
 	if err != nil {

@@ -27,12 +27,12 @@ import (
 
 // authority is a CA of the test.
 type authority struct {
-	t    *testing.T
+	t    testing.TB
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
 
-func newAuthority(t *testing.T, name string) *authority {
+func newAuthority(t testing.TB, name string) *authority {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -105,7 +105,7 @@ func tlsReceiver(t *testing.T, a, clients *authority) (url string, serial *atomi
 	return s.URL, serial
 }
 
-func write(t *testing.T, name string, text []byte, modified time.Time) {
+func write(t testing.TB, name string, text []byte, modified time.Time) {
 	t.Helper()
 	if err := os.WriteFile(name, text, 0o600); err != nil {
 		t.Fatal(err)
