@@ -17,11 +17,12 @@ import (
 type reach struct {
 	allow, deny []netip.Prefix
 	proxy       config.Proxy
+	proxyCA     stamp
 	tenants     map[string][]netip.Prefix
 }
 
 func reachOf(c *config.Config) reach {
-	r := reach{allow: c.Sender.AllowPrivateNetworks, deny: c.Sender.DenyNetworks, proxy: c.Sender.Proxy, tenants: map[string][]netip.Prefix{}}
+	r := reach{allow: c.Sender.AllowPrivateNetworks, deny: c.Sender.DenyNetworks, proxy: c.Sender.Proxy, proxyCA: stampOf(string(c.Sender.Proxy.CAFile)), tenants: map[string][]netip.Prefix{}}
 	for _, t := range c.Tenants {
 		if len(t.AllowPrivateNetworks) > 0 {
 			r.tenants[t.ID] = t.AllowPrivateNetworks

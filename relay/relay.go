@@ -214,7 +214,7 @@ func (r *Relay) openQueue(dir string) error {
 
 func (r *Relay) openIngress() error {
 	c := &r.cfg.Ingress
-	ln, tlsConfig, err := listen(c.Listen, c.TLS)
+	ln, tlsConfig, err := r.listen(c.Listen, c.TLS)
 	if err != nil {
 		return fmt.Errorf("ingress: %w", err)
 	}
@@ -259,7 +259,7 @@ func (r *Relay) openAdmin(dir string) error {
 	if err != nil {
 		return err
 	}
-	ln, tlsConfig, err := listen(c.Listen, c.TLS)
+	ln, tlsConfig, err := r.listen(c.Listen, c.TLS)
 	if err != nil {
 		return fmt.Errorf("admin: %w", err)
 	}
@@ -296,14 +296,14 @@ func configuredTokens(c *config.Config) (tokens []admin.Token, err error) {
 	return tokens, nil
 }
 
-func listen(addr string, t config.TLS) (net.Listener, *tls.Config, error) {
+func (r *Relay) listen(addr string, t config.TLS) (net.Listener, *tls.Config, error) {
 	var c *tls.Config
 	if t.Enabled() {
-		pair, err := tls.LoadX509KeyPair(string(t.CertFile), string(t.KeyFile))
+		kept, err := newCertificate(string(t.CertFile), string(t.KeyFile), r.log, time.Now)
 		if err != nil {
-			return nil, nil, fmt.Errorf("load certificate: %w", err)
+			return nil, nil, err
 		}
-		c = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+		c = kept.config()
 	}
 	ln, err := net.Listen("tcp", addr)
 	return ln, c, err

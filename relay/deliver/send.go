@@ -101,7 +101,8 @@ func classify(err error) Outcome {
 		return Outcome{Reason: queue.ReasonConnect, Detail: proxy.Error()}
 	case errors.As(err, &dns):
 		return Outcome{Reason: queue.ReasonDNS, Detail: "the receiver's name does not resolve: " + dns.Err}
-	case errors.As(err, &verify), errors.As(err, &record), errors.As(err, &alert), errors.As(err, &unknown):
+	case errors.As(err, &verify), errors.As(err, &record), errors.As(err, &alert), errors.As(err, &unknown),
+		errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error"): // an alert, from crypto/tls
 		return Outcome{Reason: queue.ReasonTLS, Detail: "TLS: " + rootCause(err)}
 	case timedOut(err), errors.Is(err, os.ErrDeadlineExceeded):
 		return Outcome{Reason: queue.ReasonTimeout, Detail: "no complete answer in time"}

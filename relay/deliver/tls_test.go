@@ -153,6 +153,32 @@ func TestReceiversCertificate(t *testing.T) {
 	}
 }
 
+// TestLeastVersion: a receiver that speaks nothing newer than TLS 1.1 is not sent to, whatever the webhook says about certificates.
+func TestLeastVersion(t *testing.T) {
+	ca := newAuthority(t, "own")
+	file := filepath.Join(t.TempDir(), "own.pem")
+	write(t, file, ca.pem(), time.Now())
+	pair, err := tls.X509KeyPair(ca.issue(100))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for most, good := range map[uint16]bool{tls.VersionTLS10: false, tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
+		addr, got := wire(t, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS10, MaxVersion: most})
+		go func() {
+			for range got {
+			}
+		}()
+		for _, change := range []func(*webhooks.Webhook){func(w *webhooks.Webhook) { w.CAFile = file }, func(w *webhooks.Webhook) { w.Insecure = true }, func(*webhooks.Webhook) {}} {
+			r := tlsRig(t, "https://"+addr, change)
+			trusts := r.target.Webhook.CAFile != "" || r.target.Webhook.Insecure
+			if r.settle("1"); (r.q.action == Ack) != (good && trusts) || r.q.action != Ack && r.q.failure.Reason != queue.ReasonTLS {
+				t.Errorf("%s: %v %+v", tls.VersionName(most), r.q.action, r.q.failure)
+			}
+			r.client.close()
+		}
+	}
+}
+
 func TestClientCertificate(t *testing.T) {
 	dir := t.TempDir()
 	servers, clients := newAuthority(t, "servers"), newAuthority(t, "clients")
