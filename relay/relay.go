@@ -266,7 +266,7 @@ func (r *Relay) openAdmin(dir string) error {
 	r.addrs[1] = ln.Addr()
 	r.admin, err = admin.New(admin.Options{Listener: ln, TLS: tlsConfig, Tokens: tokens, Version: r.version, Deliveries: deliveries{r}, History: remembered{r}, Jobs: jobs{r}, Webhooks: r.webhooks, Manage: management{r}, Schemas: config.ObjectSchemas,
 		Try: trier{r}, EventTypes: r.eventTypes, Config: configuration{r}, PublicCatalogue: c.PublicCatalogue,
-		Stats: r.stats, Watch: r.watch, Series: r.readSeries, Keys: r.publicKeys, Health: r.health, Ready: r.ready, Metrics: r.metrics.Handler(), Log: r.log})
+		Stats: r.stats, Watch: r.watch, Series: r.readSeries, Plugins: listPlugins, Keys: r.publicKeys, Health: r.health, Ready: r.ready, Metrics: r.metrics.Handler(), Log: r.log})
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}

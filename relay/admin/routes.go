@@ -14,6 +14,7 @@ func (s *Server) routes() []route {
 	list := slices.Concat(
 		s.relayRoutes(),
 		s.seriesRoutes(),
+		s.pluginRoutes(),
 		s.keyRoutes(),
 		s.deliveryRoutes(),
 		s.streamRoutes(),

@@ -69,6 +69,7 @@ type Options struct {
 	Jobs       Jobs
 	Webhooks   func() []Webhook   // every webhook of every tenant
 	Try        Trier              // nil = there is no such route; so with the next two
+	Plugins    func() []Plugin    // that come with the program
 	EventTypes func() []EventType // the catalogue of every tenant
 
 	PublicCatalogue bool // show what of the catalogue is everybody's to everybody

@@ -50,6 +50,9 @@ func (q *request) charts(webhook string) (deliveries, latency *chart, err error)
 	if webhook != "" {
 		query.Set("webhook", webhook)
 	}
+	if q.URL.Query().Get("span") == "day" {
+		query.Set("hours", "24")
+	}
 	var s series
 	if err := q.api.get("/api/v1/stats/series", query, &s); err != nil {
 		if is(err, http.StatusNotFound) {

@@ -27,8 +27,17 @@ func formats(now func() time.Time) template.FuncMap {
 		"query":    url.QueryEscape,
 		"plural":   plural,
 		"statuses": func() []string { return []string{"draft", "active", "paused", "disabled"} },
-		"methods":  func() []string { return []string{"POST", "PUT", "PATCH", "DELETE", "GET"} },
-		"hasSlash": func(s string) bool { return strings.Contains(s, "/") },
+		"schemes": func() []string {
+			return []string{"standard", "standard-ed25519", "github", "stripe", "shopify", "hmac", "rfc9421", "none"}
+		},
+		"payloads":  func() []string { return []string{"json", "xml", "plain", "form", "raw"} },
+		"onErrors":  func() []string { return []string{"retry", "dead", "drop", "send_original"} },
+		"outcomes":  func() []string { return []string{"delivered", "failed", "retrying", "dead", "dropped"} },
+		"spans":     func() []string { return []string{"15m", "1h", "24h", "7d"} },
+		"roles":     func() []string { return []string{"viewer", "editor", "admin"} },
+		"authTypes": func() []string { return []string{"header", "basic", "bearer", "oauth2"} },
+		"methods":   func() []string { return []string{"POST", "PUT", "PATCH", "DELETE", "GET"} },
+		"hasSlash":  func(s string) bool { return strings.Contains(s, "/") },
 		"deref": func(s *string) string {
 			if s == nil {
 				return ""
@@ -162,3 +171,5 @@ func plural(n int, one, many string) string {
 	}
 	return count(n) + " " + many
 }
+
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -34,7 +34,8 @@ type route struct {
 // routes lists what needs a session. The tests go through it.
 func (d *Dashboard) routes() []route {
 	var list []route
-	for _, part := range [][]route{homeRoutes, webhookRoutes} {
+	for _, part := range [][]route{homeRoutes, webhookRoutes, editRoutes, actionRoutes, eventRoutes, deliveryRoutes, authRoutes,
+		playgroundRoutes, settingsRoutes} {
 		list = append(list, part...)
 	}
 	return list

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -12,19 +13,24 @@ var webhookRoutes = []route{
 
 // webhook is a webhook as the API shows it.
 type webhook struct {
-	ID          string   `json:"id"`
-	Name        string   `json:"name"`
-	Description string   `json:"description"`
-	Tenant      string   `json:"tenant"`
-	Program     string   `json:"program"`
-	Origin      string   `json:"origin"`
-	Events      []string `json:"events"`
-	URL         string   `json:"url"`
-	Method      string   `json:"method"`
-	Status      string   `json:"status"`
-	Reason      string   `json:"reason"`
-	Circuit     string   `json:"circuit"`
-	Counters    counters `json:"counters"`
+	ID          string    `json:"id"`
+	Name        string    `json:"name"`
+	Description string    `json:"description"`
+	Tenant      string    `json:"tenant"`
+	Program     string    `json:"program"`
+	Origin      string    `json:"origin"`
+	Events      []string  `json:"events"`
+	URL         string    `json:"url"`
+	Method      string    `json:"method"`
+	Status      string    `json:"status"`
+	Reason      string    `json:"disabled_reason"`
+	Revision    int       `json:"revision"`
+	UpdatedAt   time.Time `json:"updated_at"`
+	UpdatedBy   string    `json:"updated_by"`
+	Circuit     string    `json:"circuit"`
+	Locked      bool      `json:"locked"`
+	Last        time.Time `json:"last_delivery_at"`
+	Counters    counters  `json:"counters"`
 }
 
 // trouble says how much a webhook needs somebody: 0 = not at all.
@@ -44,8 +50,13 @@ func (w webhook) trouble() int {
 
 // Shown is the state in one word: what was chosen, or what the relay found.
 func (w webhook) Shown() string {
-	if w.Status == "active" && w.Circuit != "" && w.Circuit != "closed" {
-		return w.Circuit
+	switch {
+	case w.Status != "active":
+		return w.Status
+	case w.Circuit == "open":
+		return "failing"
+	case w.Circuit == "half_open":
+		return "probing"
 	}
 	return w.Status
 }
@@ -111,29 +122,86 @@ func (q *request) webhooks() error {
 
 // webhookData is one webhook with what it did.
 type webhookData struct {
-	Webhook webhook
-	Waiting []delivery
-	Next    string
-	Chart   *chart
-	Latency *chart
+	Webhook  webhook
+	Facts    definition
+	Headers  string
+	Payload  string
+	Steps    []string
+	Attempts []attempt
+	Waiting  []delivery
+	Chart    *chart
+	Latency  *chart
+	Day      bool
+	Secrets  []string // only when somebody asked
+	Public   string
+	Rotated  bool
+	Examples []eventType
 }
 
-func (q *request) webhook() error {
+func (q *request) webhook() error { return q.showWebhook(nil) }
+
+func (q *request) showWebhook(more func(*webhookData)) error {
 	var d webhookData
 	id := q.PathValue("id")
-	if err := q.api.get("/api/v1/webhooks/"+url.PathEscape(id), nil, &d.Webhook); err != nil {
-		return err
-	}
-	var l list[delivery]
-	if err := q.api.get("/api/v1/deliveries", url.Values{"webhook": {id}, "limit": {"20"}}, &l); err != nil {
-		return err
-	}
-	d.Waiting, d.Next = l.Items, l.Next
 	var err error
+	if d.Webhook, d.Facts, _, err = q.defined(id); err != nil {
+		return err
+	}
+	d.Headers = headerLines(d.Facts["headers"])
+	if p := object(d.Facts["payload"]); p["body"] != nil {
+		if body, ok := p["body"].(string); ok {
+			d.Payload = body
+		} else {
+			d.Payload = jsonText(p["body"])
+		}
+	}
+	for _, t := range formOf(d.Facts, nil).Transforms {
+		d.Steps = append(d.Steps, first(t.Plugin, t.Wasm))
+	}
+	var made list[attempt]
+	if err := orMissing(q.api.get("/api/v1/attempts", url.Values{"webhook": {id}, "limit": {"10"}}, &made)); err != nil {
+		return err
+	}
+	d.Attempts = made.Items
+	var l list[delivery]
+	if err := q.api.get("/api/v1/deliveries", url.Values{"webhook": {id}, "limit": {"5"}}, &l); err != nil {
+		return err
+	}
+	d.Waiting = l.Items
+	d.Day = q.URL.Query().Get("span") == "day"
 	if d.Chart, d.Latency, err = q.charts(id); err != nil {
 		return err
 	}
+	if d.Examples, err = q.catalogue(); err != nil {
+		return err
+	}
+	if more != nil {
+		more(&d)
+	}
 	return q.render("webhook", d.Webhook.Name, "webhooks", d)
+}
+
+// Fact is one key of the definition as a text.
+func (d webhookData) Fact(key string) string { return text(d.Facts[key]) }
+
+// Scheme is how requests are signed.
+func (d webhookData) Scheme() string {
+	return first(text(object(d.Facts["signing"])["scheme"]), "standard")
+}
+
+// PayloadType is the format of the body.
+func (d webhookData) PayloadType() string {
+	return first(text(object(d.Facts["payload"])["type"]), "json")
+}
+
+// Schedule are the waits between attempts.
+func (d webhookData) Schedule() string {
+	return strings.Join(texts(object(d.Facts["retry"])["schedule"]), ", ")
+}
+
+// Recipients get the error reports.
+func (d webhookData) Recipients() string {
+	return strings.Join(texts(d.Facts["error_recipients"]), ", ")
 }
 
 // delivery is a delivery that waits or was given up.
@@ -150,6 +218,7 @@ type delivery struct {
 	AcceptedAt   time.Time `json:"accepted_at"`
 	FirstAttempt time.Time `json:"first_attempt_at"`
 	NextAttempt  time.Time `json:"next_attempt_at"`
+	SettledAt    time.Time `json:"settled_at"`
 	LastFailure  *failure  `json:"last_failure"`
 }
 
