@@ -61,10 +61,13 @@ type Options struct {
 	// Load reads the configuration again, for reloads that the API asks for; nil = it cannot be. Loaded is told what has come into force by ReloadFiles.
 	Load   func() (*config.Config, error)
 	Loaded func(*config.Config)
+
+	free func(dir string) (int64, error) // instead of the file system's answer, for tests
 }
 
 // Relay is one running edgerelay.
 type Relay struct {
+	free      func(dir string) (int64, error) // instead of the file system's answer, for tests
 	log       *slog.Logger
 	version   string
 	unmetered bool // see Options
@@ -79,6 +82,7 @@ type Relay struct {
 	jobs     *replay.Manager
 	announce announcer
 	news     news
+	pulse    *pulse
 	tracer   *trace.Tracer // nil = no spans
 	ingress  *ingress.Server
 	admin    *admin.Server
@@ -115,7 +119,7 @@ type stop struct {
 // New opens the data directory, compiles everything and binds the listeners. After an error nothing is left open.
 // A mistake in the configuration is a config.Problems.
 func New(ctx context.Context, o Options) (*Relay, error) {
-	r := &Relay{log: o.Log, version: o.Version, started: time.Now(), metrics: metrics.New(), cfg: o.Config, series: series.New(), disabled: map[event.WebhookID]string{}, trials: newTrials(), load: o.Load, loaded: o.Loaded, boot: o.Config, file: o.Config, keeper: make(chan struct{}, 1), unmetered: o.Unmetered}
+	r := &Relay{free: o.free, log: o.Log, version: o.Version, started: time.Now(), metrics: metrics.New(), cfg: o.Config, series: series.New(), disabled: map[event.WebhookID]string{}, trials: newTrials(), load: o.Load, loaded: o.Loaded, boot: o.Config, file: o.Config, keeper: make(chan struct{}, 1), unmetered: o.Unmetered}
 	if err := r.open(ctx); err != nil {
 		stopCtx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
@@ -189,6 +193,9 @@ func (r *Relay) openQueue(dir string) error {
 		r.metrics.CommitEvents.Observe(float64(events))
 	}
 	opt.Ready = r.announce.ready
+	if r.free != nil {
+		opt.Free = r.free
+	}
 	q, err := badgerq.Open(opt)
 	if err != nil {
 		return err
@@ -196,6 +203,7 @@ func (r *Relay) openQueue(dir string) error {
 	r.queue = q
 	r.stopLast("queue", func(context.Context) error { return q.Close() })
 	r.openHistory(dir)
+	r.openPulse()
 	r.openTracing()
 	if err := r.openAlerts(); err != nil {
 		return err
@@ -221,7 +229,7 @@ func (r *Relay) openIngress() error {
 	r.addrs[0] = ln.Addr()
 	r.built.networks.Own(r.addrs[:]...)
 	r.ingress, err = ingress.New(ingress.Options{Listener: ln, TLS: tlsConfig, Policy: r.policy(r.cfg, r.built), MaxBody: int(c.MaxBody), Queue: r.queue, Table: &r.table,
-		Durability: r.cfg.Queue.Durability, Metrics: r.metrics, Log: r.log, Accepted: r.accepted(), Tracer: r.tracer})
+		Durability: r.cfg.Queue.Durability, Metrics: r.metrics, Log: r.log, Accepted: r.accepted(), Tracer: r.tracer, Alive: r.pulse.err})
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}

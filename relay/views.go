@@ -162,7 +162,9 @@ func (r *Relay) stats() admin.Stats {
 }
 
 // health is whether the process is worth keeping.
-func (r *Relay) health() []admin.Check { return []admin.Check{{Name: "queue", Err: r.queue.Err()}} }
+func (r *Relay) health() []admin.Check {
+	return []admin.Check{{Name: "queue", Err: r.queue.Err()}, {Name: "store writes", Err: r.pulse.err()}}
+}
 
 // ready is whether producers should be sent here.
 func (r *Relay) ready() []admin.Check {

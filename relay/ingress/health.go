@@ -2,10 +2,14 @@ package ingress
 
 import "github.com/valyala/fasthttp"
 
-// answerHealth says whether the process is worth keeping: only a failed queue is not, because nothing but a restart helps it.
+// answerHealth says whether the process is worth keeping: with a queue that has failed, or a store that is stuck, it is not.
 func (s *Server) answerHealth(ctx *fasthttp.RequestCtx) {
 	if s.queueFailed() {
 		s.answer(ctx, problem{kind: kindQueueFailed})
+		return
+	}
+	if err := s.stuck(); err != nil {
+		s.answer(ctx, problem{kind: kindNotReady, detail: err.Error()})
 		return
 	}
 	plain(ctx, fasthttp.StatusOK, "ok\n")
@@ -23,6 +27,7 @@ func (s *Server) answerReady(ctx *fasthttp.RequestCtx) {
 	conditions := [...]readiness{
 		{"serving (not draining)", !s.draining.Load()},
 		{"queue works", !s.queueFailed()},
+		{"store writes", s.stuck() == nil},
 		{"queue has room", !stats.Full},
 		{"disk has room", !stats.DiskLow},
 	}
@@ -42,6 +47,13 @@ func (s *Server) answerReady(ctx *fasthttp.RequestCtx) {
 	default:
 		s.answer(ctx, problem{kind: kindNotReady, detail: missing[len("; "):]})
 	}
+}
+
+func (s *Server) stuck() error {
+	if s.opts.Alive == nil {
+		return nil
+	}
+	return s.opts.Alive()
 }
 
 func (s *Server) queueFailed() bool {

@@ -50,6 +50,7 @@ func TestHealthAndReady(t *testing.T) {
 		"queue full":   {func(h *harness) { h.queue.stats.Store(&queue.Stats{Full: true}) }, 200, 503, "queue has room"},
 		"disk low":     {func(h *harness) { h.queue.stats.Store(&queue.Stats{DiskLow: true}) }, 200, 503, "disk has room"},
 		"queue failed": {func(h *harness) { close(h.queue.failed) }, 503, 503, "queue works"},
+		"store stuck":  {func(h *harness) { h.opts.Alive = func() error { return errors.New("the disk hangs") } }, 503, 503, "store writes"},
 		"draining":     {func(h *harness) { h.Drain() }, 200, 503, "serving (not draining)"},
 	}
 	for name, c := range cases {

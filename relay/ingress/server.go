@@ -45,6 +45,7 @@ type Options struct {
 	Accepted func(e *event.Event, targets []event.WebhookID)
 
 	Tracer *trace.Tracer // nil = no spans
+	Alive  func() error  // nil, or why the process is not worth keeping although the queue has not failed
 
 	MaxBody        int           // bytes; 1 MiB
 	MaxHeader      int           // bytes; 16 KiB
