@@ -1,6 +1,9 @@
 package deliver
 
-import "time"
+import (
+	"math/bits"
+	"time"
+)
 
 // State of a lane's circuit.
 type State uint8
@@ -17,48 +20,61 @@ const (
 func (s State) String() string { return [...]string{"closed", "half_open", "open", "disabled"}[s] }
 
 const (
-	openAfter = 10               // bad answers in a row that open a circuit
-	openFirst = 1 * time.Second  // for this long at first,
-	openMost  = 30 * time.Second // twice as long each time, up to this
+	resultsKept = 32               // a circuit looks back on this many results,
+	openAfter   = 16               // and opens when it has at least so many of them,
+	openShare   = 95               // and this percentage of them is bad:
+	openFirst   = 1 * time.Second  // for this long at first,
+	openMost    = 30 * time.Second // twice as long each time, up to this
 )
 
 // circuit decides whether a receiver is to be left alone for a while. It has no clock and no lock of its own: time is passed in, the
-// lane's owner guards it. A receiver that cannot be reached, does not answer in time, or answers 429 or 5xx ten times in a row opens it;
-// after the wait one attempt at a time goes through; the first success closes it, with a limit that doubles with every success.
+// lane's owner guards it. A receiver that cannot be reached, does not answer in time, or answers 429 or 5xx to nearly all of its last
+// requests opens it; after the wait one attempt at a time goes through, and the first success closes it. A receiver that answers half of
+// them badly is up: what it can take is found out by the lane's pace, and the chance that it opens a circuit is one in a hundred thousand.
 type circuit struct {
-	state  State
-	bad    int           // in a row
-	wait   time.Duration // of the last opening
-	until  time.Time
-	reason string
-	limit  int // attempts at a time while it recovers; 0 = no limit
+	state   State
+	results uint32 // the last ones, the newest lowest; 1 = bad
+	n       int    // how many of them
+	wait    time.Duration
+	until   time.Time
+	reason  string
 }
 
-// success notes a good answer.
-func (c *circuit) success(most int) {
-	switch {
-	case c.state == Disabled:
-		return
-	case c.state != Closed:
-		c.limit = 1
-	case c.limit > 0:
-		if c.limit *= 2; c.limit >= most {
-			c.limit = 0
-		}
+// success notes a good answer and says whether the circuit has closed by it.
+func (c *circuit) success() (closed bool) {
+	switch c.state {
+	case Disabled:
+		return false
+	case Closed:
+		c.note(0)
+		return false
 	}
-	c.state, c.bad, c.wait, c.reason = Closed, 0, 0, ""
+	*c = circuit{}
+	return true
 }
 
 // failure notes a bad answer and says whether the circuit has opened by it.
 func (c *circuit) failure(now time.Time, reason string) bool {
-	c.bad++
-	if c.state == Disabled || c.state == Open || c.state == Closed && c.bad < openAfter {
+	switch c.state {
+	case Disabled, Open:
 		return false
+	case Closed:
+		if c.note(1); c.n < openAfter || 100*c.bad() < openShare*c.n {
+			return false
+		}
 	}
 	c.wait = min(max(2*c.wait, openFirst), openMost)
 	c.state, c.until, c.reason = Open, now.Add(c.wait), reason
 	return true
 }
+
+func (c *circuit) note(bad uint32) {
+	c.results = c.results<<1 | bad
+	c.n = min(c.n+1, resultsKept)
+}
+
+// bad is how many of the last results were.
+func (c *circuit) bad() int { return bits.OnesCount32(c.results) }
 
 // pause opens the circuit because the receiver has said for how long.
 func (c *circuit) pause(now time.Time, d time.Duration) bool {

@@ -2,10 +2,10 @@
 //
 // The relay makes one Deliverer, tells it the webhooks (Update) and what the queue announces (Ready). Each webhook has a lane: its
 // receiver's HTTP client, its limits and its circuit. Workers serve the lanes in turn, so a dead or slow receiver costs the others
-// nothing: a lane never has more attempts in flight than its own limit and a quarter of what is free, and a lane whose receiver does
+// nothing: tenants take turns, and in a tenant its webhooks (schedule.go); a lane never has more attempts in flight than its own limit and a quarter of what is free, and a lane whose receiver does
 // not answer is parked, which makes the queue keep nothing of it in memory.
 //
-// Goroutines: the workers, started on demand up to MaxInFlight; one timer per open circuit. Close waits for all of them.
+// Goroutines: the workers, started on demand up to MaxInFlight; one timer per open circuit and per exhausted rate limit. Close waits for all of them.
 // It may import event, history, webhooks, metrics, queue, payload, sign, transform; never ingress or admin.
 package deliver
 
@@ -36,8 +36,12 @@ type Options struct {
 	Networks    *guard.Networks // what may be reached; nil = no private, loopback and link-local networks
 	MaxInFlight int             // attempts at the same time, all webhooks together
 
-	// Gone is called once when a receiver has answered 410; the lane is disabled already.
-	Gone func(*webhooks.Webhook)
+	// Disable is called once when a webhook is disabled, with a sentence that says why: its receiver has answered 410, or nothing but
+	// failures for too long. Its lane is disabled already. nil = nobody is told.
+	Disable func(w *webhooks.Webhook, reason string)
+
+	// Failing is called when what Deliverer.FailingOf says of a webhook should be remembered over restarts. nil = it is not.
+	Failing func(event.WebhookID)
 
 	// Notice is told what a webhook's owners want to know: deliveries given up, webhooks disabled, circuits. It may be called under the
 	// Deliverer's lock and on the path of an event, so it returns at once and calls nothing of the Deliverer. nil = nobody is told.
@@ -59,6 +63,8 @@ type Target struct {
 	Steps   []Step // its transforms, in order
 	// Disabled is why nothing is sent, although the webhook is active ("" = it is).
 	Disabled string
+	// Failing is what was known before a restart.
+	Failing Failing
 }
 
 // Step is one transform of a webhook.
@@ -87,8 +93,11 @@ type Deliverer struct {
 	lanes    map[event.WebhookID]*lane
 	networks *guard.Networks
 	tokens   map[tokenOwner]*tokens
-	ready    []*lane // lanes that may have something to lease, in turn
-	readyAt  int
+	lines    map[string]*line // of the tenants
+	turns    fifo[*line]      // tenants of which something may be leased, in turn
+	limits   Limits
+	rate     bucket
+	timer    *time.Timer // waits for a token of rate
 	workers  int
 	idle     []*worker // waiting for work; the one that waits longest first
 	inFlight int
@@ -109,13 +118,10 @@ func New(opt Options) *Deliverer {
 	if opt.MaxInFlight <= 0 {
 		opt.MaxInFlight = 1024
 	}
-	if opt.Gone == nil {
-		opt.Gone = func(*webhooks.Webhook) {}
-	}
 	if opt.Networks == nil {
 		opt.Networks = guard.NewNetworks(guard.Options{}, nil, nil)
 	}
-	return &Deliverer{opt: opt, networks: opt.Networks, lanes: map[event.WebhookID]*lane{}, tokens: map[tokenOwner]*tokens{}}
+	return &Deliverer{opt: opt, networks: opt.Networks, lanes: map[event.WebhookID]*lane{}, lines: map[string]*line{}, tokens: map[tokenOwner]*tokens{}}
 }
 
 // Update replaces the webhooks. Attempts in flight finish as they began. Deliveries of a webhook that is not there any more are buried.
@@ -172,6 +178,7 @@ func (d *Deliverer) Close(ctx context.Context) error {
 	for _, l := range d.lanes {
 		l.stopLocked()
 	}
+	d.stopTimersLocked()
 	d.dismissLocked()
 	d.mu.Unlock()
 	done := make(chan struct{})
@@ -196,11 +203,15 @@ type LaneInfo struct {
 	Reason    string    // why it is not sending
 	Until     time.Time // when it tries again
 	InFlight  int
-	Delivered int64
-	Failed    int64         // attempts
-	Dead      int64         // deliveries given up
-	Spent     time.Duration // in attempts, delivered and failed
-	Last      time.Time     // when something was delivered; zero = never
+	Limit     int  // attempts at a time that its receiver seems to take
+	Throttled bool // it waits because of its own rate limit
+	// FailingSince is when the first of an unbroken row of failures was; zero = the last attempt was a success.
+	FailingSince time.Time
+	Delivered    int64
+	Failed       int64 // attempts
+	Dead         int64 // deliveries given up
+	Spent        time.Duration // in attempts, delivered and failed
+	Last         time.Time     // when something was delivered; zero = never
 }
 
 // Lanes returns a snapshot of every lane that has a webhook.

@@ -17,17 +17,27 @@ type lane struct {
 
 	has      bool  // the queue may have something: it has said so, and no Lease has failed since
 	told     int64 // counts Ready
-	queued   bool  // in Deliverer.ready
+	line     *line // its tenant's
+	queued   bool  // in a line
+	credit   int   // see schedule.go
 	inFlight int
 	circuit  circuit
+	pace     pace
 	timer    *time.Timer // of an open circuit
+
+	rate      bucket
+	rateTimer *time.Timer // it waits for a token
+
+	failing failing
 
 	delivered, failed, dead int64
 	spent                   time.Duration // in attempts that were sent
 	last                    time.Time     // when something was delivered
 }
 
-func newLane(d *Deliverer, id event.WebhookID) *lane { return &lane{d: d, id: id} }
+func newLane(d *Deliverer, id event.WebhookID) *lane {
+	return &lane{d: d, id: id, line: d.lineLocked("")}
+}
 
 // setTargetLocked gives the lane its webhook. A webhook whose definition has changed starts with a fresh circuit: the change may be the cure.
 func (l *lane) setTargetLocked(t *Target) {
@@ -38,6 +48,8 @@ func (l *lane) setTargetLocked(t *Target) {
 			l.noticeLocked(NoticeReset, old.Webhook, "")
 		}
 		l.closeClient()
+		l.line = l.d.lineLocked("")
+		l.failing.clear(l)
 		return
 	}
 	if old != nil && old.Webhook == t.Webhook && old.Disabled == t.Disabled && l.client.guard == l.d.networks.For(t.Webhook.Tenant) {
@@ -50,7 +62,14 @@ func (l *lane) setTargetLocked(t *Target) {
 	l.closeClient()
 	l.client = next
 	l.stopLocked()
-	l.circuit = circuit{}
+	l.circuit, l.pace = circuit{}, fullPace(t.Webhook.Concurrency)
+	l.rate.set(Rate(t.Webhook.Rate))
+	l.line = l.d.lineLocked(t.Webhook.Tenant)
+	if old == nil {
+		l.failing = failing{since: t.Failing.Since, count: t.Failing.Count, saved: t.Failing.Since}
+	} else {
+		l.failing.clear(l)
+	}
 	if t.Disabled != "" {
 		l.circuit = circuit{state: Disabled, reason: t.Disabled}
 		l.parkLocked()
@@ -83,17 +102,33 @@ func (l *lane) mayLeaseLocked() bool {
 	case Open, Disabled:
 		return false
 	}
-	return l.inFlight < l.limitLocked()
+	return l.inFlight < l.limitLocked() && l.hasTokenLocked()
 }
 
-// limitLocked is the most attempts that l may have in flight: what is configured, less while it recovers, and never more than a
+// limitLocked is the most attempts that l may have in flight: what the receiver takes, at most what is configured, and never more than a
 // quarter of what all lanes together have left, so that however many receivers hang there is room for the others.
 func (l *lane) limitLocked() int {
-	n := l.target.Webhook.Concurrency
-	if l.circuit.limit > 0 {
-		n = min(n, l.circuit.limit)
+	return max(1, min(int(l.pace.limit), (l.d.opt.MaxInFlight-l.d.inFlight)/4))
+}
+
+// hasTokenLocked says whether the webhook's own rate allows an attempt now. If not, a timer offers the lane again: nobody waits.
+func (l *lane) hasTokenLocked() bool {
+	if l.rate.rate.Every == 0 {
+		return true
 	}
-	return max(1, min(n, (l.d.opt.MaxInFlight-l.d.inFlight)/4))
+	wait := l.rate.wait(l.d.opt.Now())
+	if wait == 0 {
+		return true
+	}
+	if l.rateTimer == nil {
+		l.rateTimer = time.AfterFunc(l.rate.nap(wait), func() {
+			l.d.mu.Lock()
+			defer l.d.mu.Unlock()
+			l.rateTimer = nil
+			l.d.offerLocked(l)
+		})
+	}
+	return false
 }
 
 // noteLocked draws the lane's conclusions from a settled attempt.
@@ -117,29 +152,24 @@ func (l *lane) noteLocked(r result) {
 	before, opened := l.circuit.state, false
 	switch {
 	case r.verdict.Disable:
-		l.circuit = circuit{state: Disabled, reason: "the receiver answered 410 Gone"}
-		l.d.opt.Log.Warn("webhook disabled: the receiver answered 410 Gone; its deliveries are held", "webhook", l.target.Webhook.Name, "id", l.id.String())
-		l.parkLocked()
-		l.noticeLocked(NoticeDisabled, l.target.Webhook, l.circuit.reason)
-		l.d.running.Add(1)
-		go func(w *webhooks.Webhook) { defer l.d.running.Done(); l.d.opt.Gone(w) }(l.target.Webhook)
+		l.disableLocked("the receiver answered 410 Gone")
 		return
 	case r.delivered:
-		if l.circuit.state != Closed {
-			l.d.opt.Log.Info("webhook recovered", "webhook", l.target.Webhook.Name, "id", l.id.String())
-			l.noticeLocked(NoticeRecovered, l.target.Webhook, "")
-		}
-		l.circuit.success(l.target.Webhook.Concurrency)
+		l.failing.clear(l)
+		l.answeredLocked(now)
+		return
+	case l.failing.tooLong(l, r, now):
+		l.disableLocked("every attempt has failed for " + l.d.limits.DisableAfter.String())
 		return
 	case r.verdict.Pause > 0:
 		opened = l.circuit.pause(now, r.verdict.Pause)
 	case r.verdict.Bad:
 		opened = l.circuit.failure(now, r.reason.String())
-	case r.sent && l.circuit.state == HalfOpen:
-		l.circuit.success(l.target.Webhook.Concurrency) // it answers again, if only to refuse this event
-		l.noticeLocked(NoticeRecovered, l.target.Webhook, "")
-	case l.circuit.state == HalfOpen:
-		return // nothing was sent, so nothing is known: the next delivery tries
+	case r.sent:
+		l.answeredLocked(now) // if only to refuse this event
+	}
+	if r.verdict.Jam {
+		l.pace.jammed(r.began, now)
 	}
 	if opened {
 		if before == Closed {
@@ -149,11 +179,42 @@ func (l *lane) noteLocked(r result) {
 	}
 }
 
+// answeredLocked notes that the receiver is up.
+func (l *lane) answeredLocked(now time.Time) {
+	was := l.circuit.state
+	if l.circuit.success() {
+		l.d.opt.Log.Info("webhook recovered", "webhook", l.target.Webhook.Name, "id", l.id.String())
+		l.noticeLocked(NoticeRecovered, l.target.Webhook, "")
+		l.pace.restart(now)
+		return
+	}
+	if was == Closed {
+		l.pace.good(l.target.Webhook.Concurrency)
+	}
+}
+
+// disableLocked stops sending until somebody changes or enables the webhook. Its deliveries are held.
+func (l *lane) disableLocked(reason string) {
+	if l.circuit.state == Disabled {
+		return // two attempts had the same answer
+	}
+	l.stopLocked()
+	l.circuit = circuit{state: Disabled, reason: reason}
+	l.failing.clear(l)
+	l.d.opt.Log.Warn("webhook disabled: "+reason+"; its deliveries are held", "webhook", l.target.Webhook.Name, "id", l.id.String())
+	l.parkLocked()
+	l.noticeLocked(NoticeDisabled, l.target.Webhook, reason)
+	if l.d.opt.Disable != nil {
+		w := l.target.Webhook
+		l.d.running.Go(func() { l.d.opt.Disable(w, reason) })
+	}
+}
+
 // openLocked leaves the receiver alone until the circuit's time has come.
 func (l *lane) openLocked(now time.Time) {
 	wait := l.circuit.until.Sub(now)
 	l.d.opt.Log.Warn("webhook not attempted for a while", "webhook", l.target.Webhook.Name, "id", l.id.String(),
-		"reason", l.circuit.reason, "bad_in_a_row", l.circuit.bad, "for", wait.Round(time.Millisecond))
+		"reason", l.circuit.reason, "bad", l.circuit.bad(), "of_the_last", l.circuit.n, "for", wait.Round(time.Millisecond))
 	l.parkLocked()
 	l.stopLocked()
 	if !l.d.stopping {
@@ -187,10 +248,15 @@ func (l *lane) stopLocked() {
 		l.timer.Stop()
 		l.timer = nil
 	}
+	if l.rateTimer != nil {
+		l.rateTimer.Stop()
+		l.rateTimer = nil
+	}
 }
 
 func (l *lane) infoLocked() LaneInfo {
-	i := LaneInfo{Webhook: l.id, State: l.circuit.state, Reason: l.circuit.reason, InFlight: l.inFlight, Delivered: l.delivered, Failed: l.failed, Dead: l.dead, Spent: l.spent, Last: l.last}
+	i := LaneInfo{Webhook: l.id, State: l.circuit.state, Reason: l.circuit.reason, InFlight: l.inFlight, Delivered: l.delivered, Failed: l.failed, Dead: l.dead,
+		Spent: l.spent, Last: l.last, Limit: max(1, int(l.pace.limit)), Throttled: l.rateTimer != nil, FailingSince: l.failing.since}
 	if i.State == Open {
 		i.Until = l.circuit.until
 	}
@@ -202,6 +268,7 @@ type result struct {
 	webhook   *webhooks.Webhook // for which definition
 	verdict   Verdict
 	reason    queue.Reason
+	began     time.Time
 	sent      bool // a request went out, or was tried
 	delivered bool
 	took      time.Duration

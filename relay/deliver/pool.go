@@ -6,13 +6,8 @@ import "time"
 // behind get there soon; and a new one is dear: its stack and buffers have to grow again.
 const maxIdleTime = 10 * time.Second
 
-// offerLocked puts l in the queue of lanes if a worker could do something for it, and makes sure that a worker looks.
-func (d *Deliverer) offerLocked(l *lane) {
-	if l.queued || !l.mayLeaseLocked() {
-		return
-	}
-	l.queued = true
-	d.ready = append(d.ready, l)
+// wakeLocked makes a worker look for something to do, if one is to be had.
+func (d *Deliverer) wakeLocked() {
 	switch n := len(d.idle); {
 	case n > 0:
 		w := d.idle[n-1]
@@ -26,23 +21,10 @@ func (d *Deliverer) offerLocked(l *lane) {
 	}
 }
 
-// nextLocked takes the lane whose turn it is.
-func (d *Deliverer) nextLocked() *lane {
-	for d.readyAt < len(d.ready) {
-		l := d.ready[d.readyAt]
-		d.ready[d.readyAt] = nil
-		d.readyAt++
-		if d.readyAt == len(d.ready) {
-			d.ready, d.readyAt = d.ready[:0], 0
-		} else if d.readyAt > 1024 && d.readyAt > len(d.ready)/2 {
-			d.ready, d.readyAt = append(d.ready[:0], d.ready[d.readyAt:]...), 0
-		}
-		l.queued = false
-		if l.mayLeaseLocked() {
-			return l
-		}
+func (d *Deliverer) wakeSomeLocked(n int) {
+	for range n {
+		d.wakeLocked()
 	}
-	return nil
 }
 
 // workLoop is one worker: it takes the next lane, leases one delivery of it, and settles it.
@@ -60,28 +42,38 @@ func (d *Deliverer) workLoop() {
 			}
 			continue
 		}
-		l.inFlight++
-		d.inFlight++
-		told := l.told
+		told, ln := l.told, l.line
 		target, client := l.target, l.client
 		d.mu.Unlock()
 		leased := d.opt.Queue.Lease(l.id, &w.delivery)
 		var r result
 		if leased {
-			if w.delivery.More {
-				d.Ready(l.id) // for another worker, meanwhile
+			if extra := extraCost(len(w.delivery.Buf)); extra > 0 || w.delivery.More {
+				d.leased(l, ln, extra, w.delivery.More)
 			}
 			r = w.settle(&w.delivery, target, client)
 		}
 		d.mu.Lock()
-		l.inFlight--
-		d.inFlight--
+		d.doneLocked(l, ln, leased)
 		if !(leased && w.delivery.More) && l.told == told {
 			l.has = false // the queue has said that there is nothing more, and has not spoken since
 		}
 		if leased {
 			l.noteLocked(r)
 		}
+		d.offerLocked(l)
+	}
+}
+
+// leased charges for a large delivery, and offers l to another worker when the queue has more.
+func (d *Deliverer) leased(l *lane, ln *line, extra int, more bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l.credit -= extra
+	ln.credit -= extra
+	if more {
+		l.has = true
+		l.told++
 		d.offerLocked(l)
 	}
 }

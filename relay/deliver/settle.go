@@ -214,7 +214,7 @@ const payloadRaw = "application/octet-stream"
 // finish is the only place that settles: it judges, acknowledges, retries or buries, counts, logs one line, and tells the history.
 func (w *worker) finish(del *queue.Delivery, t *Target, start time.Time, o Outcome) result {
 	now := w.d.opt.Now()
-	r := result{reason: o.Reason, sent: o.Status != 0 || o.Reason >= queue.ReasonTimeout && o.Reason <= queue.ReasonProtocol,
+	r := result{reason: o.Reason, began: start, sent: o.Status != 0 || o.Reason >= queue.ReasonTimeout && o.Reason <= queue.ReasonProtocol,
 		delivered: o.Reason == queue.ReasonNone, took: now.Sub(start)}
 	policy := noPolicy
 	if t != nil {

@@ -40,6 +40,7 @@ type Verdict struct {
 	Pause   time.Duration // leave the whole webhook alone for this long
 	Disable bool          // the receiver is gone for good
 	Bad     bool          // the receiver is in trouble: count it for the circuit
+	Jam     bool          // the receiver, or what stands before it, has too much to do: fewer requests at a time
 }
 
 const (
@@ -70,7 +71,7 @@ func Judge(o Outcome, attempts int, p webhooks.RetryPolicy, now time.Time, rando
 	case o.Final:
 		return Verdict{Action: Bury, Counted: true}
 	}
-	v := Verdict{Action: Bury, Counted: true, Bad: inTrouble(o)}
+	v := Verdict{Action: Bury, Counted: true, Bad: inTrouble(o), Jam: overloaded(o)}
 	if o.Status == http.StatusTooManyRequests || o.Status == http.StatusServiceUnavailable {
 		v.Pause = min(o.RetryAfter, maxRetryAfter)
 	}
@@ -90,6 +91,15 @@ func inTrouble(o Outcome) bool {
 		return o.Status >= 500 && o.Status != http.StatusNotImplemented || o.Status == http.StatusTooManyRequests || o.Status == http.StatusRequestTimeout
 	}
 	return true
+}
+
+// overloaded tells a receiver that gets more than it can take.
+func overloaded(o Outcome) bool {
+	switch o.Status {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return o.Reason == queue.ReasonTimeout
 }
 
 // jitter spreads d by ±share.

@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"math/rand/v2"
 	"net/http"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ func TestJudge(t *testing.T) {
 	}
 	paused := func(d, pause time.Duration) Verdict {
 		v := retry(d, true)
-		v.Pause = pause
+		v.Pause, v.Jam = pause, true
 		return v
 	}
 	for _, c := range []struct {
@@ -43,8 +44,8 @@ func TestJudge(t *testing.T) {
 		{"503 pauses", after(503, time.Minute), 0, paused(time.Minute, time.Minute)},
 		{"500 does not", after(500, time.Minute), 0, retry(5*time.Second, true)},
 		{"an absurd pause is capped", after(429, 1000*time.Hour), 0, paused(24*time.Hour, 24*time.Hour)},
-		{"last 429 pauses too", after(429, time.Minute), 2, Verdict{Action: Bury, Counted: true, Bad: true, Pause: time.Minute}},
-		{"timeout", Outcome{Reason: queue.ReasonTimeout}, 0, retry(5*time.Second, true)},
+		{"last 429 pauses too", after(429, time.Minute), 2, Verdict{Action: Bury, Counted: true, Bad: true, Jam: true, Pause: time.Minute}},
+		{"timeout", Outcome{Reason: queue.ReasonTimeout}, 0, Verdict{Action: Retry, Due: epoch.Add(5 * time.Second), Counted: true, Bad: true, Jam: true}},
 		{"our own fault", Outcome{Reason: queue.ReasonConnect, Ours: true}, 2, Verdict{Action: Retry, Due: epoch.Add(time.Second)}},
 		{"no webhook", Outcome{Reason: queue.ReasonNoWebhook}, 0, Verdict{Action: Bury}},
 		{"a transform that would fail again", Outcome{Reason: queue.ReasonTransform, Final: true}, 0, Verdict{Action: Bury, Counted: true}},
@@ -107,12 +108,8 @@ func TestCircuit(t *testing.T) {
 			t.Fatalf("open after %d", i)
 		}
 	}
-	c.success(16)
-	for i := 1; i < openAfter; i++ {
-		c.failure(now, "timeout")
-	}
 	if c.state != Closed || !c.failure(now, "timeout") || c.state != Open {
-		t.Fatalf("not open after %d in a row: %+v", openAfter, c)
+		t.Fatalf("not open after %d: %+v", openAfter, c)
 	}
 	want := openFirst
 	for range 8 { // every trial fails: the waits double up to the most
@@ -133,9 +130,115 @@ func TestCircuit(t *testing.T) {
 	}
 	now = c.until
 	c.try(now)
-	for _, limit := range []int{1, 2, 4, 8, 0, 0} { // slow start
-		if c.success(16); c.limit != limit || c.state != Closed {
-			t.Errorf("limit %d, want %d (%v)", c.limit, limit, c.state)
+	if !c.success() || c.state != Closed || c.wait != 0 || c.n != 0 {
+		t.Errorf("after a success: %+v", c)
+	}
+	for range 100 {
+		c.success()
+	}
+	for i := 1; ; i++ { // one that dies is found out in spite of its past
+		if c.failure(now, "timeout") {
+			if i > resultsKept {
+				t.Errorf("open after %d", i)
+			}
+			break
+		}
+	}
+}
+
+// TestCircuitIsNotOpenedByChance: a receiver that answers badly half of the time, or four times in five, is up.
+func TestCircuitIsNotOpenedByChance(t *testing.T) {
+	for share, most := range map[float64]int{0.5: 0, 0.8: 100} {
+		r := rand.New(rand.NewPCG(1, 2))
+		opened := 0
+		var c circuit
+		for range 100_000 {
+			if r.Float64() >= share {
+				c.success()
+			} else if c.failure(epoch, "status") {
+				opened++
+				c = circuit{}
+			}
+		}
+		if opened > most*10 {
+			t.Errorf("%v bad: opened %d times in 100,000", share, opened)
+		}
+	}
+}
+
+func TestPace(t *testing.T) {
+	now := epoch
+	p := fullPace(16)
+	for range 5 {
+		p.good(16)
+	}
+	if p.limit != 16 {
+		t.Errorf("limit %v, want what is configured", p.limit)
+	}
+	began := now
+	for range 8 { // one jam
+		now = now.Add(time.Millisecond)
+		p.jammed(began, now)
+	}
+	if p.limit != 8 {
+		t.Errorf("one jam of many requests: limit %v, want 8", p.limit)
+	}
+	for range 8 * 9 { // a round at 8, one at 9, …
+		p.good(16)
+	}
+	if p.limit < 13 || p.limit > 16 {
+		t.Errorf("additive increase came to %v", p.limit)
+	}
+	for range 20 {
+		now = now.Add(time.Second)
+		p.jammed(now, now)
+	}
+	if p.limit != 1 {
+		t.Errorf("limit %v, want 1", p.limit)
+	}
+	p = fullPace(16)
+	p.restart(now)
+	for _, want := range []float64{2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 16} { // one for each success: it doubles in a round
+		if p.good(16); p.limit != want {
+			t.Errorf("slow start: limit %v, want %v", p.limit, want)
+		}
+	}
+}
+
+func TestBucket(t *testing.T) {
+	var none bucket
+	if none.take(epoch); none.wait(epoch) != 0 {
+		t.Error("no limit limits")
+	}
+	for _, c := range []struct {
+		n     int
+		span  time.Duration
+		burst int
+	}{{100, time.Second, 100}, {1, time.Second, 1}, {90, time.Minute, 1}, {600, time.Minute, 10}, {5, time.Hour, 1}} {
+		b := bucket{rate: PerSecond(c.n, c.span)}
+		now, went := epoch, 0
+		for b.wait(now) == 0 {
+			b.take(now)
+			went++
+		}
+		if went != c.burst || b.tokens(now) != 0 {
+			t.Errorf("%d/%v: %d at once, want %d; %d left", c.n, c.span, went, c.burst, b.tokens(now))
+		}
+		end := now.Add(c.span)
+		for went = 0; ; went++ {
+			if now = now.Add(b.wait(now)); now.After(end) {
+				break
+			}
+			b.take(now)
+		}
+		if went != c.n {
+			t.Errorf("%d/%v: %d in a %v", c.n, c.span, went, c.span)
+		}
+		if b.giveBack(); b.wait(now) > b.rate.Every {
+			t.Errorf("%d/%v: wait %v after one was given back", c.n, c.span, b.wait(now))
+		}
+		if w := b.wait(now.Add(-1000 * time.Hour)); w > 3*b.rate.Every*time.Duration(b.rate.Burst) {
+			t.Errorf("%d/%v: wait %v after the clock was set back", c.n, c.span, w)
 		}
 	}
 }
@@ -152,7 +255,7 @@ func TestPauseIsNeverShortened(t *testing.T) {
 	if c.pause(epoch, time.Hour) || c.failure(epoch, "x") || c.try(epoch.Add(time.Hour)) {
 		t.Errorf("a disabled circuit moved: %+v", c)
 	}
-	if c.success(1); c.state != Disabled {
+	if c.success(); c.state != Disabled {
 		t.Error("a late success enabled a disabled webhook")
 	}
 }

@@ -59,6 +59,7 @@ type Webhook struct {
 	Retry       RetryPolicy
 	Timeout     time.Duration // of one attempt
 	Concurrency int           // attempts at the same time, at most
+	Rate        RateLimit     // attempts in a span of time, at most
 	Status      Status
 	LogErrors   bool // the history keeps failed attempts only
 	Hold        bool // while it is paused, new events wait for it instead of passing it by
@@ -70,6 +71,12 @@ type Webhook struct {
 type Header struct {
 	Name  string
 	Value *payload.Template
+}
+
+// RateLimit is one attempt every Every on average, Burst at once. The zero value is no limit.
+type RateLimit struct {
+	Every time.Duration
+	Burst int
 }
 
 // RetryPolicy says when a failed delivery is tried again: after Schedule[0], then Schedule[1], …; after the last it is dead.
