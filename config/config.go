@@ -103,6 +103,8 @@ type Sender struct {
 	DenyNetworks         []netip.Prefix `yaml:"deny_networks,omitempty" jsonschema_description:"Networks in CIDR notation that are never connected to, whatever is allowed."`
 	Proxy                Proxy          `yaml:"proxy,omitempty" jsonschema_description:"The HTTP proxy that requests to receivers and token endpoints go through."`
 	MaxInFlight          int            `yaml:"max_in_flight" jsonschema:"minimum=1,maximum=65536" jsonschema_description:"The most requests that are under way at the same time, over all webhooks."`
+	RateLimit            Rate           `yaml:"rate_limit,omitempty" jsonschema_description:"The most requests in a span of time, over all webhooks, such as 1000/s. Absent = no limit."`
+	DisableAfter         Duration       `yaml:"disable_after" max:"365d" jsonschema_description:"A webhook whose attempts have all failed for this long is disabled until somebody changes it. 0s = never."`
 }
 
 // Policy holds what webhooks may not do.
@@ -113,9 +115,11 @@ type Policy struct {
 
 // Tenant is a business unit.
 type Tenant struct {
-	ID       string    `yaml:"id" jsonschema:"required" jsonschema_description:"Id of the tenant."`
-	Name     string    `yaml:"name,omitempty" jsonschema_description:"Name for people."`
-	Programs []Program `yaml:"programs,omitempty" jsonschema_description:"Programs of the tenant. With none declared, any program id may be used."`
+	ID        string       `yaml:"id" jsonschema:"required" jsonschema_description:"Id of the tenant."`
+	Name      string       `yaml:"name,omitempty" jsonschema_description:"Name for people."`
+	Programs  []Program    `yaml:"programs,omitempty" jsonschema_description:"Programs of the tenant. With none declared, any program id may be used."`
+	RateLimit Rate         `yaml:"rate_limit,omitempty" jsonschema_description:"The most requests to receivers in a span of time, over all webhooks of the tenant, such as 100/s. Absent = no limit."`
+	Limits    TenantLimits `yaml:"limits,omitempty" jsonschema_description:"What the tenant may hand in."`
 
 	AllowPrivateNetworks []netip.Prefix `yaml:"allow_private_networks,omitempty" jsonschema_description:"Private networks in CIDR notation that this tenant's webhooks may point to, besides those of sender.allow_private_networks. Loopback and link-local ones cannot be granted here."`
 }

@@ -136,6 +136,8 @@ func nameOf(v reflect.Value) string {
 		return "a size such as 1MiB"
 	case *Duration:
 		return "a duration such as 15s"
+	case *Rate:
+		return "a rate such as 100/s"
 	case *netip.Prefix:
 		return "a network such as 10.0.0.0/8"
 	case *bool:

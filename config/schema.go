@@ -12,6 +12,7 @@ const (
 	expansionPattern = `\$\{`
 	sizePattern      = `^[0-9]+(\.[0-9]+)?\s*([KMGT]iB|[kKMGT]?B)?$|` + expansionPattern
 	durationPattern  = `^([0-9]+(\.[0-9]+)?(d|h|m|s|ms|us|µs|ns))+$|^0$|` + expansionPattern
+	ratePattern      = `^\s*[0-9]+\s*/\s*[smh]\s*$|` + expansionPattern
 	networkPattern   = `^[0-9a-fA-F.:]+/[0-9]+$|` + expansionPattern
 )
 
@@ -46,6 +47,8 @@ func schemaOf(t reflect.Type) *jsonschema.Schema {
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{text(sizePattern), {Type: "integer", Minimum: "0"}}}
 	case reflect.TypeFor[Duration]():
 		return text(durationPattern)
+	case reflect.TypeFor[Rate]():
+		return text(ratePattern)
 	case prefixType:
 		return text(networkPattern)
 	case reflect.TypeFor[Path](), reflect.TypeFor[Secret]():

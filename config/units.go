@@ -105,6 +105,54 @@ func (d Duration) String() string {
 // MarshalText is how a Duration is printed as YAML and JSON.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
+// Rate is how many in a span of time: 100/s, 500/m, 1000/h. Its number is what that makes in an hour; 0 = no limit.
+type Rate int64
+
+var errRate = errors.New("is not a rate: write a whole number and a span, such as 100/s, 500/m or 1000/h")
+
+var rateUnits = []struct {
+	name string
+	n    int64 // of them in an hour
+}{{"s", 3600}, {"m", 60}, {"h", 1}}
+
+func (r *Rate) parseText(text string) error {
+	number, unit, _ := strings.Cut(text, "/")
+	n, err := strconv.ParseUint(strings.TrimSpace(number), 10, 32)
+	if err != nil || n == 0 || n > 1e6 {
+		return errRate
+	}
+	for _, u := range rateUnits {
+		if strings.TrimSpace(unit) == u.name {
+			*r = Rate(int64(n) * u.n)
+			return nil
+		}
+	}
+	return errRate
+}
+
+// String writes r with the shortest span that gives a whole number.
+func (r Rate) String() string {
+	for _, u := range rateUnits {
+		if int64(r)%u.n == 0 {
+			return fmt.Sprintf("%d/%s", int64(r)/u.n, u.name)
+		}
+	}
+	return ""
+}
+
+// MarshalText is how a Rate is printed as YAML and JSON.
+func (r Rate) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// In returns r as a number and the span that it is for.
+func (r Rate) In() (n int, span time.Duration) {
+	for _, u := range rateUnits {
+		if int64(r)%u.n == 0 {
+			return int(int64(r) / u.n), time.Hour / time.Duration(u.n)
+		}
+	}
+	return 0, 0
+}
+
 // parseDecimal reads digits with at most one point: none of the signs, exponents, hexadecimals and infinities of strconv.
 func parseDecimal(s string) (float64, error) {
 	if strings.Trim(s, "0123456789.") != "" {

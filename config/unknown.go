@@ -14,8 +14,6 @@ import (
 var later = map[string]bool{
 	"sources":                 true,
 	"queue.backend=jetstream": true,
-	"webhooks[].rate_limit":   true,
-	"webhooks[].ordering":     true,
 }
 
 var position = regexp.MustCompile(`\[\d+\]`)

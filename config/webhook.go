@@ -22,6 +22,8 @@ type Webhook struct {
 	Retry           Retry       `yaml:"retry" jsonschema_description:"When failed deliveries are tried again. Absent = as in the top-level retry."`
 	Timeout         Duration    `yaml:"timeout,omitempty" min:"10ms" max:"10m" jsonschema_description:"How long one attempt may take. Absent = as in sender.timeout."`
 	Concurrency     int         `yaml:"concurrency" jsonschema:"minimum=1,maximum=4096" jsonschema_description:"The most requests of this webhook that are under way at the same time."`
+	RateLimit       Rate        `yaml:"rate_limit,omitempty" jsonschema_description:"The most requests in a span of time, such as 100/s, 500/m or 1000/h. What a second allows may go at once. Absent = no limit."`
+	Ordering        string      `yaml:"ordering" jsonschema_description:"none; webhook: strictly one after the other; or an expression over the event, such as data.user.id: strictly one after the other among events for which it is the same."`
 	ErrorRecipients []string    `yaml:"error_recipients,omitempty" jsonschema_description:"E-mail addresses of those who are told when deliveries fail for good, or the receiver keeps failing. An entry may hold several with commas between them."`
 	Log             string      `yaml:"log" jsonschema:"enum=all,enum=errors" jsonschema_description:"Which attempts the history keeps. errors: failed ones only. Counters count all."`
 	Status          string      `yaml:"status" jsonschema:"enum=draft,enum=active,enum=paused" jsonschema_description:"Only an active webhook gets events."`

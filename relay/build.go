@@ -62,7 +62,8 @@ type builder struct {
 	broken   map[string]string // those made through the API that cannot be used, and why, by id
 	changed  string            // id of the webhook that is being made or changed through the API
 	disabled map[event.WebhookID]string
-	old      *built // what is in force, to take over what has not changed; nil = nothing
+	failing  map[event.WebhookID]deliver.Failing // at the start only
+	old      *built                              // what is in force, to take over what has not changed; nil = nothing
 	out      *built
 	problems config.Problems
 }
@@ -106,8 +107,9 @@ func (b *builder) build(ctx context.Context) (*built, config.Problems) {
 		}
 		b.out.units[t.Webhook.ID] = u
 		if t.Disabled == "" {
-			t.Disabled = b.disabled[t.Webhook.ID]
+			t.Disabled = disabledReason(b.disabled[t.Webhook.ID])
 		}
+		t.Failing = b.failing[t.Webhook.ID]
 		ws = append(ws, t.Webhook)
 		b.out.targets = append(b.out.targets, t)
 	}
@@ -248,6 +250,7 @@ func (b *builder) webhook(i int) *webhooks.Webhook {
 		b.problem(path+".payload", err)
 	}
 	b.signer(w, c, path)
+	b.order(w, c, path)
 	return w
 }
 

@@ -101,6 +101,7 @@ type Relay struct {
 	made       map[string]*madeWebhook
 	built      *built
 	disabled   map[event.WebhookID]string
+	failMu     sync.Mutex // one failing at a time
 	adminToken string
 	keeper     chan struct{} // wakes keep
 	freshToken bool
@@ -188,6 +189,7 @@ func (r *Relay) openQueue(dir string) error {
 	c := &r.cfg.Queue
 	opt.Sync, opt.MaxBytes, opt.MinFree, opt.Log = c.Durability == "fsync", int64(c.MaxBytes), int64(c.MinFreeDisk), r.log
 	opt.MaxEvent = int(r.cfg.Ingress.MaxBody) + 64<<10
+	opt.Quotas = quotas(r.cfg)
 	opt.OnCommit = func(took time.Duration, events int) {
 		r.metrics.CommitDuration.Observe(took.Seconds())
 		r.metrics.CommitEvents.Observe(float64(events))
@@ -213,7 +215,7 @@ func (r *Relay) openQueue(dir string) error {
 		ua = "edgerelay/" + r.version
 	}
 	r.deliver = deliver.New(deliver.Options{Queue: q, Metrics: r.metrics, Log: r.log, UserAgent: ua,
-		MaxInFlight: r.cfg.Sender.MaxInFlight, Gone: r.gone, Notice: r.noticed, Tracer: r.tracer, History: r.recorder})
+		MaxInFlight: r.cfg.Sender.MaxInFlight, Disable: r.disable, Failing: r.failing, Notice: r.noticed, Tracer: r.tracer, History: r.recorder})
 	r.stopLast("sending", r.deliver.Close)
 	r.metrics.WatchQueue(r.queueSnapshot)
 	r.metrics.WatchWebhooks(r.circuits)
@@ -257,6 +259,7 @@ func (r *Relay) policy(c *config.Config, b *built) ingress.Policy {
 	for _, t := range c.Tenants {
 		p.Tenants = append(p.Tenants, t.ID)
 	}
+	p.Rates = tenantRates(c)
 	return p
 }
 

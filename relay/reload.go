@@ -27,6 +27,12 @@ func (r *Relay) build(ctx context.Context, c *config.Config, broken map[string]s
 			}
 			return secret, err
 		}}
+	if r.built == nil {
+		var err error
+		if b.failing, err = r.readFailing(); err != nil {
+			return nil, err
+		}
+	}
 	out, problems := b.build(ctx)
 	if len(problems) > 0 {
 		return nil, problems
@@ -40,6 +46,8 @@ func (r *Relay) use(c *config.Config, b *built) (old *built) {
 	r.table.Store(b.table)
 	b.networks.Own(r.addrs[:]...)
 	r.deliver.SetNetworks(b.networks)
+	r.deliver.SetLimits(limitsOf(c))
+	r.queue.SetQuotas(quotas(c))
 	r.deliver.Update(b.targets)
 	r.forgetSeries(old, b)
 	return old
@@ -150,9 +158,30 @@ func needRestart(boot, next *config.Config) (keys []string) {
 	return keys
 }
 
-// A receiver that answers 410 disables its webhook, also over restarts: the mark is kept beside the events, with a print of the
-// webhook's URL. It is lifted when the URL has changed or when the webhook is loaded with another status than active.
+// A receiver that answers 410, or nothing but failures for days, disables its webhook, also over restarts: the mark is kept beside the
+// events, with a print of the webhook's URL and the reason. It is lifted when the URL has changed or when the webhook is loaded with
+// another status than active.
 const disabledPrefix = "disabled/"
+
+// disabledMark is what is stored.
+func disabledMark(url, reason string) string { return urlPrint(url) + " " + reason }
+
+// disabledReason is why, in words; "" = there is no mark.
+func disabledReason(mark string) string {
+	if mark == "" {
+		return ""
+	}
+	if reason := strings.TrimPrefix(mark[min(len(mark), urlPrintSize):], " "); reason != "" {
+		return reason
+	}
+	return "the receiver answered 410 Gone" // the mark of an older version
+}
+
+// marks says whether the mark was made when the webhook had this URL.
+func marks(mark, url string) bool { return strings.HasPrefix(mark, urlPrint(url)) }
+
+// urlPrintSize is the length of what urlPrint makes.
+const urlPrintSize = len("410 ") + 32
 
 func (r *Relay) readDisabled() error {
 	return r.queue.Scan(disabledPrefix, func(key string, value []byte) bool {
@@ -163,8 +192,8 @@ func (r *Relay) readDisabled() error {
 	})
 }
 
-// gone is called by the sending side when a receiver has answered 410.
-func (r *Relay) gone(w *webhooks.Webhook) {
+// disable is called by the sending side when it has disabled a webhook.
+func (r *Relay) disable(w *webhooks.Webhook, reason string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := range r.cfg.Webhooks {
@@ -172,11 +201,11 @@ func (r *Relay) gone(w *webhooks.Webhook) {
 		if webhookID(c) != w.ID {
 			continue
 		}
-		print := urlPrint(c.URL)
-		r.disabled[w.ID] = print
+		mark := disabledMark(c.URL, reason)
+		r.disabled[w.ID] = mark
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		if err := r.queue.Put(ctx, disabledPrefix+w.ID.String(), []byte(print)); err != nil {
+		if err := r.queue.Put(ctx, disabledPrefix+w.ID.String(), []byte(mark)); err != nil {
 			r.log.Error("cannot store that a webhook is disabled; a restart will try it again", "webhook", w.Name, "error", err)
 		}
 	}
@@ -198,8 +227,8 @@ func (r *Relay) enable(ctx context.Context, c *config.Config) {
 	for i := range c.Webhooks {
 		w := &c.Webhooks[i]
 		id := webhookID(w)
-		print, marked := r.disabled[id]
-		if !marked || w.Status == string(webhooks.StatusActive) && print == urlPrint(w.URL) {
+		mark, marked := r.disabled[id]
+		if !marked || w.Status == string(webhooks.StatusActive) && marks(mark, w.URL) {
 			continue
 		}
 		delete(r.disabled, id)

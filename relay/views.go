@@ -23,6 +23,8 @@ func (d deliveries) List(_ context.Context, f admin.Filter, cursor string, limit
 		qf.State = queue.StateRetrying
 	case queue.StateDead.String():
 		qf.State = queue.StateDead
+	case queue.StateHeld.String():
+		qf.State = queue.StateHeld
 	}
 	infos, next, err := d.r.queue.List(qf, cursor, limit)
 	if err != nil {
@@ -101,6 +103,7 @@ func (r *Relay) view(i int, l deliver.LaneInfo) admin.Webhook {
 	c := &r.cfg.Webhooks[i]
 	v := admin.Webhook{ID: webhookID(c).String(), Name: c.Name, Description: c.Description, Tenant: c.Tenant, Program: c.Program, Origin: originOf(c),
 		Events: c.Events, URL: c.URL, Method: c.Method, Status: c.Status, Circuit: l.State.String(), OnPaused: c.OnPaused, PayloadType: c.Payload.Type, Authorization: c.Authorization,
+		Sending:  admin.Sending{Reason: l.Reason, RetryAt: l.Until.UTC(), Limit: l.Limit, Throttled: l.Throttled, FailingSince: l.FailingSince.UTC()},
 		Counters: admin.Counters{Delivered: l.Delivered, Failed: l.Failed, Dead: l.Dead, InFlight: int64(l.InFlight)}}
 	if !l.Last.IsZero() {
 		v.Last = l.Last.UTC()
@@ -127,7 +130,7 @@ func (r *Relay) circuits() []metrics.Webhook {
 		if w == nil {
 			continue
 		}
-		m := metrics.Webhook{ID: w.ID.String(), Name: w.Name, Tenant: w.Tenant, InFlight: l.InFlight, Delivered: l.Delivered, Failed: l.Failed, Dead: l.Dead}
+		m := metrics.Webhook{ID: w.ID.String(), Name: w.Name, Tenant: w.Tenant, Limit: l.Limit, Concurrency: w.Concurrency, InFlight: l.InFlight, Delivered: l.Delivered, Failed: l.Failed, Dead: l.Dead}
 		switch l.State {
 		case deliver.HalfOpen:
 			m.Circuit = metrics.CircuitHalfOpen
@@ -143,7 +146,7 @@ func (r *Relay) circuits() []metrics.Webhook {
 
 func (r *Relay) queueSnapshot() metrics.QueueSnapshot {
 	s := r.queue.Stats()
-	m := metrics.QueueSnapshot{Pending: s.Pending, Retrying: s.Retrying, Dead: s.Dead, Bytes: s.Bytes, DiskFree: s.DiskFree, Lost: s.LostEvents, Damaged: s.Damaged,
+	m := metrics.QueueSnapshot{Pending: s.Pending, Retrying: s.Retrying, Dead: s.Dead, Held: s.Held, Bytes: s.Bytes, DiskFree: s.DiskFree, Lost: s.LostEvents, Damaged: s.Damaged,
 		MaxBytes: int64(r.boot.Queue.MaxBytes), Full: s.Full, DiskLow: s.DiskLow, Events: s.Events}
 	if s.OldestMs != 0 {
 		m.Oldest = time.UnixMilli(s.OldestMs)
@@ -153,7 +156,7 @@ func (r *Relay) queueSnapshot() metrics.QueueSnapshot {
 
 func (r *Relay) stats() admin.Stats {
 	s := r.queue.Stats()
-	q := admin.QueueStats{Pending: s.Pending, Retrying: s.Retrying, Dead: s.Dead, Bytes: s.Bytes, DiskFree: s.DiskFree, Full: s.Full, DiskLow: s.DiskLow,
+	q := admin.QueueStats{Pending: s.Pending, Retrying: s.Retrying, Dead: s.Dead, Held: s.Held, Bytes: s.Bytes, DiskFree: s.DiskFree, Full: s.Full, DiskLow: s.DiskLow,
 		LostEvents: s.LostEvents, DamagedRecords: s.Damaged}
 	if s.OldestMs != 0 {
 		q.OldestAt = time.UnixMilli(s.OldestMs).UTC()

@@ -16,7 +16,7 @@ type pageInput struct {
 
 type listDeliveriesInput struct {
 	pageInput
-	Status  string `query:"status" enum:"retrying,dead,delivered,dropped" example:"dead" doc:"Only those that wait for another attempt, or were given up. Those that were delivered, or dropped by a transform, are known by the history; without a status they are not listed."`
+	Status  string `query:"status" enum:"retrying,held,dead,delivered,dropped" example:"dead" doc:"Only those that wait for another attempt, are held behind an earlier one of their key, or were given up. Those that were delivered, or dropped by a transform, are known by the history; without a status they are not listed."`
 	Webhook string `query:"webhook" doc:"Only those of the webhook with this id."`
 	Event   string `query:"event" doc:"Only those of the event with this id."`
 }

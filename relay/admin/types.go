@@ -8,7 +8,7 @@ import (
 
 // Filter narrows a list of deliveries; zero fields match everything.
 type Filter struct {
-	State   string // retrying or dead
+	State   string // retrying, held or dead
 	Webhook event.WebhookID
 	Event   string
 	Tenants []string // nil = every tenant; the API sets it from the token
@@ -23,7 +23,7 @@ type Delivery struct {
 	Type         string    `json:"type"`
 	Tenant       string    `json:"tenant"`
 	Program      string    `json:"program,omitempty"`
-	Status       string    `json:"status"` // retrying or dead
+	Status       string    `json:"status"` // retrying, held (behind an earlier one of its key) or dead
 	Attempts     int       `json:"attempts"`
 	AcceptedAt   time.Time `json:"accepted_at,omitzero"`
 	SettledAt    time.Time `json:"settled_at,omitzero"`
@@ -60,9 +60,19 @@ type Webhook struct {
 	CreatedAt     time.Time `json:"created_at,omitzero"`
 	UpdatedAt     time.Time `json:"updated_at,omitzero"`
 	UpdatedBy     string    `json:"updated_by,omitempty"`
-	Circuit       string    `json:"circuit"` // closed, half_open, open
+	Circuit       string    `json:"circuit"` // closed, half_open, open, disabled
+	Sending       Sending   `json:"sending"`
 	Counters      Counters  `json:"counters"`
 	Last          time.Time `json:"last_delivery_at,omitzero" doc:"When something was delivered, since the relay was started."`
+}
+
+// Sending is what the sending side makes of a webhook's receiver at the moment.
+type Sending struct {
+	Reason       string    `json:"reason,omitempty" doc:"Why nothing is sent."`
+	RetryAt      time.Time `json:"retry_at,omitzero" doc:"When an open circuit lets an attempt through."`
+	Limit        int       `json:"limit" doc:"Requests at a time that the receiver seems to take: at most the webhook's concurrency, less after timeouts, 429 and 502 to 504."`
+	Throttled    bool      `json:"throttled" doc:"It waits because of its own rate limit."`
+	FailingSince time.Time `json:"failing_since,omitzero" doc:"The first of an unbroken row of failures; absent = the last attempt was a success."`
 }
 
 // Counters count what a webhook did since the relay was started.
@@ -85,6 +95,7 @@ type QueueStats struct {
 	Pending        int64     `json:"pending"`
 	Retrying       int64     `json:"retrying"`
 	Dead           int64     `json:"dead"`
+	Held           int64     `json:"held"`
 	Bytes          int64     `json:"bytes"`
 	OldestAt       time.Time `json:"oldest_at,omitzero"`
 	DiskFree       int64     `json:"disk_free_bytes"`

@@ -208,8 +208,8 @@ type LaneInfo struct {
 	// FailingSince is when the first of an unbroken row of failures was; zero = the last attempt was a success.
 	FailingSince time.Time
 	Delivered    int64
-	Failed       int64 // attempts
-	Dead         int64 // deliveries given up
+	Failed       int64         // attempts
+	Dead         int64         // deliveries given up
 	Spent        time.Duration // in attempts, delivered and failed
 	Last         time.Time     // when something was delivered; zero = never
 }

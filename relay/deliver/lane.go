@@ -52,7 +52,7 @@ func (l *lane) setTargetLocked(t *Target) {
 		l.failing.clear(l)
 		return
 	}
-	if old != nil && old.Webhook == t.Webhook && old.Disabled == t.Disabled && l.client.guard == l.d.networks.For(t.Webhook.Tenant) {
+	if old != nil && old.Webhook == t.Webhook && old.Disabled == t.Disabled && (l.circuit.state == Disabled) == (t.Disabled != "") && l.client.guard == l.d.networks.For(t.Webhook.Tenant) {
 		return
 	}
 	if old != nil && l.circuit.state != Closed {
@@ -108,6 +108,9 @@ func (l *lane) mayLeaseLocked() bool {
 // limitLocked is the most attempts that l may have in flight: what the receiver takes, at most what is configured, and never more than a
 // quarter of what all lanes together have left, so that however many receivers hang there is room for the others.
 func (l *lane) limitLocked() int {
+	if oneAtATime(l.target.Webhook) {
+		return 1
+	}
 	return max(1, min(int(l.pace.limit), (l.d.opt.MaxInFlight-l.d.inFlight)/4))
 }
 

@@ -45,6 +45,7 @@ func (d *Deliverer) workLoop() {
 		told, ln := l.told, l.line
 		target, client := l.target, l.client
 		d.mu.Unlock()
+		w.delivery.Order = w.orderOf(target)
 		leased := d.opt.Queue.Lease(l.id, &w.delivery)
 		var r result
 		if leased {

@@ -12,6 +12,7 @@ import (
 	"edgerelay/relay/queue"
 	"edgerelay/relay/sign"
 	"edgerelay/relay/trace"
+	"edgerelay/relay/webhooks"
 	"edgerelay/transform"
 )
 
@@ -34,6 +35,10 @@ type worker struct {
 	token    []byte          // the access token in request, as a header value; nil = none
 	prepared *client         // whose constant parts request holds, nil = nobody's
 	trial    *Trial          // what a preview or test notes down; nil = this is a delivery
+
+	// Only for webhooks that keep an order by a key:
+	ordering queue.Ordering
+	ordered  *webhooks.Webhook
 
 	// Only with a history:
 	attempt     history.Attempt
@@ -94,9 +99,7 @@ func (w *worker) compose(del *queue.Delivery, t *Target, c *client, start time.T
 // fill sets what expressions and transforms can see of the event.
 func (w *worker) fill(del *queue.Delivery, t *Target) {
 	e := &del.Event
-	w.input.Reset()
-	w.input.ID, w.input.Type, w.input.Time, w.input.Tenant, w.input.Program = e.ID, e.Type, e.Time, e.Tenant, e.Program
-	w.input.Data, w.input.Envelope = e.Data, e.Envelope
+	w.setEvent(e)
 	w.input.Webhook, w.input.Attempt = t.Webhook.Name, del.Attempts+1
 	w.shaped.Reset()
 }

@@ -70,6 +70,9 @@ func (s *Server) accept(sc *scratch, who *producer, req *fasthttp.Request, now t
 	if p.kind != nil {
 		return queue.Receipt{}, p
 	}
+	if p := policy.admits(tenant, now); p.kind != nil {
+		return queue.Receipt{}, p
+	}
 	if p := policy.fits(tenant, &f); p.kind != nil {
 		return queue.Receipt{}, p
 	}
@@ -130,6 +133,8 @@ func (s *Server) appendProblem(err error) problem {
 		return s.tooLarge()
 	case errors.Is(err, queue.ErrFull):
 		return problem{kind: kindQueueFull}
+	case errors.Is(err, queue.ErrQuota):
+		return problem{kind: kindQuota}
 	case errors.Is(err, queue.ErrDiskLow):
 		return problem{kind: kindDiskLow}
 	case errors.Is(err, queue.ErrClosed):

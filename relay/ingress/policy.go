@@ -22,6 +22,8 @@ type Policy struct {
 	// EventTypes are the types that something is asked of: with Strict all that there are, else those with a Schema.
 	EventTypes []EventType
 	Strict     bool // every other type is refused
+
+	Rates map[string]Rate // of the events of a tenant; a tenant that is not there has no limit
 }
 
 // EventType is a type of events.
@@ -68,11 +70,13 @@ type policy struct {
 	tenant    []byte                        // of events that name none; nil = they must
 	types     map[typeKey]*catalogue.Schema // nil = nothing is asked
 	strict    bool
+	gauges    map[string]*gauge // nil = no tenant has a limit
 }
 
 type typeKey struct{ tenant, name string }
 
-func (p Policy) compile() (*policy, error) {
+// compile makes what requests are checked with; old is what they are checked with now, or nil.
+func (p Policy) compile(old *policy) (*policy, error) {
 	c := &policy{producers: make(map[[sha256.Size]byte]*producer, len(p.Tokens))}
 	switch len(p.Tenants) {
 	case 0:
@@ -100,7 +104,7 @@ func (p Policy) compile() (*policy, error) {
 		}
 		c.producers[key] = &producer{[]byte(t.Tenant), []byte(t.Program), t.Expires}
 	}
-	c.strict = p.Strict
+	c.strict, c.gauges = p.Strict, gauges(p.Rates, old)
 	if len(p.EventTypes) > 0 {
 		c.types = make(map[typeKey]*catalogue.Schema, len(p.EventTypes))
 	}

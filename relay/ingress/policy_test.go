@@ -169,7 +169,7 @@ func TestPolicyRefuses(t *testing.T) {
 		"same twice": {{Name: "a", Token: "canary"}, {Name: "b", Token: "canary"}},
 		"long":       {{Name: "a", Token: "canary", Tenant: strings.Repeat("x", 256)}},
 	} {
-		if _, err := (Policy{Tokens: tokens}).compile(); err == nil || strings.Contains(err.Error(), "canary") {
+		if _, err := (Policy{Tokens: tokens}).compile(nil); err == nil || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"strconv"
 	"strings"
 
 	"github.com/valyala/fasthttp"
@@ -43,9 +44,11 @@ var (
 	kindReservedType   = &kind{status: 422, name: "reserved-event-type", title: "The event type is reserved for the relay itself"}
 	kindSchema         = &kind{status: 422, name: "schema", title: "The event does not fit the schema of its type"}
 	kindTenantRequired = &kind{status: 422, name: "tenant-required", title: "The event must name its tenant"}
+	kindRate           = &kind{status: 429, name: "rate-limit", title: "This tenant hands in more events than it may; the event was not stored"}
 	kindHeaderTooLarge = &kind{status: 431, name: "header-too-large", title: "The request's header is too large", close: true}
 	kindInternal       = &kind{status: 500, name: "internal", title: "The relay failed to handle the request", close: true}
 	kindQueueFull      = &kind{status: 503, name: "queue-full", title: "The queue is full; the event was not stored", retryAfter: "30"}
+	kindQuota          = &kind{status: 503, name: "tenant-full", title: "Too many bytes of this tenant wait for delivery; the event was not stored", retryAfter: "30"}
 	kindDiskLow        = &kind{status: 503, name: "disk-low", title: "The disk is nearly full; the event was not stored", retryAfter: "60"}
 	kindQueueFailed    = &kind{status: 503, name: "queue-failed", title: "The queue has failed and waits for a restart", retryAfter: "30"}
 	kindDraining       = &kind{status: 503, name: "draining", title: "The relay is shutting down", retryAfter: "5", close: true}
@@ -59,6 +62,7 @@ type problem struct {
 	kind       *kind
 	detail     string
 	violations []catalogue.Violation // of a schema
+	retryAfter int                   // seconds, where the kind does not know; 0 = it does
 }
 
 // body is the answer's body, RFC 9457.
@@ -83,6 +87,8 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx, p problem) {
 	r.Header.SetContentType("application/problem+json")
 	if p.kind.retryAfter != "" {
 		r.Header.Set("Retry-After", p.kind.retryAfter)
+	} else if p.retryAfter > 0 {
+		r.Header.Set("Retry-After", strconv.Itoa(p.retryAfter))
 	}
 	if p.kind.header != "" {
 		r.Header.Set(p.kind.header, p.kind.value)

@@ -127,7 +127,7 @@ func New(o Options) (*Server, error) {
 
 // SetPolicy replaces tokens, tenants and event types at once; requests that have begun keep the old ones.
 func (s *Server) SetPolicy(p Policy) error {
-	c, err := p.compile()
+	c, err := p.compile(s.policy.Load())
 	if err != nil {
 		return err
 	}

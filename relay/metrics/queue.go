@@ -9,13 +9,13 @@ import (
 
 // QueueSnapshot is what a scrape wants to know of the queue; the relay fills it from the engine's Stats.
 type QueueSnapshot struct {
-	Pending, Retrying, Dead int64
-	Bytes, DiskFree         int64
-	Lost, Damaged           int64
-	MaxBytes                int64
-	Full, DiskLow           bool      // new events are refused
-	Events                  int64     // since the data directory was made
-	Oldest                  time.Time // when the oldest pending event was accepted; zero = nothing is pending
+	Pending, Retrying, Dead, Held int64
+	Bytes, DiskFree               int64
+	Lost, Damaged                 int64
+	MaxBytes                      int64
+	Full, DiskLow                 bool      // new events are refused
+	Events                        int64     // since the data directory was made
+	Oldest                        time.Time // when the oldest pending event was accepted; zero = nothing is pending
 }
 
 // queueCollector asks for a snapshot per scrape. One snapshot feeds all series, so that they agree with each other.
@@ -32,7 +32,7 @@ func newQueueCollector() *queueCollector {
 	}
 	return &queueCollector{
 		now:      time.Now,
-		pending:  d("queue_pending", "Deliveries in the queue by state: pending (first attempt not settled), retrying, dead.", "state"),
+		pending:  d("queue_pending", "Deliveries in the queue by state: pending (first attempt not settled), retrying, held (behind an earlier one of its key), dead.", "state"),
 		age:      d("queue_oldest_age_seconds", "Age of the oldest event with a delivery whose first attempt is not settled; 0 = none."),
 		bytes:    d("queue_bytes", "Bytes of undelivered events, as compared with queue.max_bytes."),
 		disk:     d("disk_free_bytes", "Free bytes on the volume of the data directory."),
@@ -66,6 +66,7 @@ func (c *queueCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(c.pending, float64(s.Pending), "pending")
 	gauge(c.pending, float64(s.Retrying), "retrying")
+	gauge(c.pending, float64(s.Held), "held")
 	gauge(c.pending, float64(s.Dead), "dead")
 	gauge(c.age, c.ageOf(s.Oldest))
 	gauge(c.bytes, float64(s.Bytes))

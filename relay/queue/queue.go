@@ -19,6 +19,7 @@ import (
 // Errors of Append. Full, Busy and Closed are answered with 503 and Retry-After: nothing was stored, the producer keeps the event.
 var (
 	ErrFull     = errors.New("queue is full: max_bytes reached")
+	ErrQuota    = errors.New("the tenant has too many bytes waiting")
 	ErrDiskLow  = errors.New("disk space is low")
 	ErrClosed   = errors.New("queue is closed")
 	ErrMismatch = errors.New("this id was used within the last 24 hours for a different event")
@@ -50,7 +51,7 @@ type Queue interface {
 	Append(ctx context.Context, e *event.Event, targets []event.WebhookID, dedup *Dedup) (Receipt, error)
 
 	// Lease fills d with the webhook's next delivery: due retries and first attempts in turn, each oldest first. d's buffer is reused.
-	// It never blocks on the disk for long and returns false when there is nothing to do now. Whenever it has said that there is nothing, or
+	// With d.Order set, deliveries with the same key keep their order. It never blocks on the disk for long and returns false when there is nothing to do now. Whenever it has said that there is nothing, or
 	// nothing more (Delivery.More), the engine calls the ready function that it was opened with as soon as there is.
 	Lease(w event.WebhookID, d *Delivery) bool
 
@@ -68,7 +69,8 @@ type Queue interface {
 	List(f Filter, cursor string, limit int) ([]Info, string, error)
 	// Get returns one waiting or dead delivery with its event, or ErrNotFound.
 	Get(id event.DeliveryID) (Info, *event.Event, error)
-	// Redrive makes a waiting or dead delivery due now, with a fresh retry budget, durably; or ErrNotFound, or ErrBusy.
+	// Redrive makes a waiting or dead delivery due now, with a fresh retry budget, durably; or ErrNotFound, or ErrBusy. A held delivery
+	// stays where it is: it comes when the earlier ones of its key are settled.
 	Redrive(ctx context.Context, id event.DeliveryID) error
 	// Discard removes a dead delivery for good, durably; or ErrNotFound, also for one that is not dead, or ErrBusy.
 	Discard(ctx context.Context, id event.DeliveryID) error
@@ -94,8 +96,38 @@ type Delivery struct {
 	First    int64 // Unix milliseconds of the first attempt; 0 = this is the first
 	More     bool  // another Lease for this webhook would find something now; if not, Ready announces the next
 
+	// Order is set by whoever leases, before the lease, for a webhook whose deliveries keep an order; nil = they do not. Two deliveries
+	// with the same key are never leased at the same time, and the later one not before the earlier one is settled with Ack or Bury: while
+	// that waits for its retry, the later ones are held, and other keys go on. That outlives crashes. Redrive of a dead delivery does not
+	// put it back in its place: it goes as soon as nothing else of its key is leased.
+	Order   *Ordering
+	Ordered bool     // it has a key,
+	Key     OrderKey // this one; both are the engine's to set
+
 	Buf    []byte // owned by the Delivery, for the engine to fill
 	Handle Handle // the engine's own
+}
+
+// OrderKey stands for the deliveries of one webhook that must not overtake each other. It is stored: a key must be made in the same way
+// for ever, or a change of it is a change of the webhook's order.
+type OrderKey [16]byte
+
+// OrderAll is the key when all deliveries of a webhook keep one order.
+var OrderAll = OrderKey{0: 1}
+
+// Ordering says which order a webhook's deliveries keep.
+type Ordering struct {
+	// Key returns an event's key; nil = all deliveries of the webhook have the same. It is called without locks, one call at a time for each
+	// webhook, and must not call the engine.
+	Key func(*event.Event) OrderKey
+}
+
+// KeyOf returns e's key.
+func (o *Ordering) KeyOf(e *event.Event) OrderKey {
+	if o.Key == nil {
+		return OrderAll
+	}
+	return o.Key(e)
 }
 
 // Handle is what an engine needs to find a leased delivery again. Others leave it alone.
@@ -176,15 +208,18 @@ type State uint8
 const (
 	StateRetrying State = 1 // waiting for its due time
 	StateDead     State = 2
+	StateHeld     State = 3 // waiting for earlier deliveries of its key
 )
 
-// String returns "retrying" or "dead".
+// String returns "retrying", "dead" or "held".
 func (s State) String() string {
 	switch s {
 	case StateRetrying:
 		return "retrying"
 	case StateDead:
 		return "dead"
+	case StateHeld:
+		return "held"
 	}
 	return "unknown"
 }
@@ -224,6 +259,7 @@ type Stats struct {
 	Pending      int64 // deliveries accepted, not yet settled nor in a retry record
 	Retrying     int64
 	Dead         int64
+	Held         int64 // waiting for earlier ones of their key
 	Bytes        int64 // what the undelivered events take, logically; compared with MaxBytes
 	OldestMs     int64 // Unix milliseconds at which the oldest pending group was accepted; 0 = none
 	Commits      int64

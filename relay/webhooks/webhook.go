@@ -60,6 +60,8 @@ type Webhook struct {
 	Timeout     time.Duration // of one attempt
 	Concurrency int           // attempts at the same time, at most
 	Rate        RateLimit     // attempts in a span of time, at most
+	Ordered     bool          // deliveries are made strictly one after the other,
+	OrderKey    *payload.Key  // among events with the same key; nil = all of them
 	Status      Status
 	LogErrors   bool // the history keeps failed attempts only
 	Hold        bool // while it is paused, new events wait for it instead of passing it by

@@ -21,8 +21,12 @@ func (q *Queue) Append(ctx context.Context, e *event.Event, targets []event.Webh
 		return queue.Receipt{}, r.err
 	}
 	if dedup == nil {
+		if err := q.charge(e, len(targets)); err != nil {
+			return queue.Receipt{}, err
+		}
 		g, err := q.join(e, targets, size, nil)
 		if err != nil {
+			q.uncharge(e, len(targets))
 			return queue.Receipt{}, err
 		}
 		return queue.Receipt{ID: e.ID}, wait(ctx, g)
@@ -106,8 +110,13 @@ func (q *Queue) appendOnce(ctx context.Context, e *event.Event, targets []event.
 		q.forgetDedup(mine)
 		return receipt, err
 	}
+	if err := q.charge(e, len(targets)); err != nil {
+		q.forgetDedup(mine)
+		return queue.Receipt{}, err
+	}
 	g, err := q.join(e, targets, size, mine)
 	if err != nil {
+		q.uncharge(e, len(targets))
 		q.forgetDedup(mine)
 		return queue.Receipt{}, err
 	}

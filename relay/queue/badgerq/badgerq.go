@@ -38,10 +38,11 @@ import (
 // Options are the sizes and outside hooks of a Queue. Sizes are parameters so that a test can shrink them.
 type Options struct {
 	Dir      string
-	Sync     bool  // fsync before Append returns
-	MaxBytes int64 // undelivered payload bytes over which Append returns ErrFull
-	MaxEvent int   // bytes of one event's record
-	MinFree  int64 // free disk space under which Append returns ErrDiskLow; it resumes at a quarter more
+	Sync     bool             // fsync before Append returns
+	MaxBytes int64            // undelivered payload bytes over which Append returns ErrFull
+	MaxEvent int              // bytes of one event's record
+	Quotas   map[string]int64 // bytes that a tenant may have in the queue; see SetQuotas
+	MinFree  int64            // free disk space under which Append returns ErrDiskLow; it resumes at a quarter more
 
 	Ready func(event.WebhookID) // a webhook has something to lease; called without locks, must not block
 	Log   *slog.Logger
@@ -56,6 +57,7 @@ type Options struct {
 	GroupEvents int           // or this many events
 	Window      int           // deliveries in memory, waiting for a lease
 	WindowBytes int64         // bytes of the groups that they pin
+	OrderRoom   int           // deliveries of one webhook in memory that wait for an earlier one of their key; a key has a quarter
 	Refill      int           // deliveries of one webhook read back at a time
 	RefillBytes int           // and bytes
 	FlushEvery  time.Duration // settlements are written at least this often
@@ -73,7 +75,7 @@ func DefaultOptions(dir string) Options {
 		Dir: dir, Sync: true, MaxBytes: 10 << 30, MaxEvent: 1<<20 + 64<<10, MinFree: 512 << 20,
 		Ready: func(event.WebhookID) {}, Log: slog.Default(), Now: time.Now, Free: diskFree,
 		MemTable: 8 << 20, GroupBytes: 512 << 10, GroupEvents: 512,
-		Window: 8192, WindowBytes: 32 << 20, Refill: 256, RefillBytes: 512 << 10,
+		Window: 8192, WindowBytes: 32 << 20, OrderRoom: 256, Refill: 256, RefillBytes: 512 << 10,
 		FlushEvery: 10 * time.Millisecond, StallAfter: time.Second, Tick: 250 * time.Millisecond, Readers: 2,
 		commitTxn: func(txn *badger.Txn) error { return txn.CommitAt(commitTs, nil) },
 	}
@@ -122,11 +124,15 @@ type Queue struct {
 	stopping   bool
 	retrying   int64
 	dead       int64
+	held       int64
+	openedSeq  uint64         // the newest group when the queue was opened
+	scratch    queue.Delivery // to hold deliveries with
 
 	meta    meta // of the last commit; owned by the committer
 	stored  atomic.Pointer[meta]
-	pending atomic.Int64 // deliveries not settled, as of now
-	pinned  atomic.Int64 // bytes of groups whose image is in memory
+	pending atomic.Int64             // deliveries not settled, as of now
+	quotas  atomic.Pointer[quotaMap] // nil = no tenant has one
+	pinned  atomic.Int64             // bytes of groups whose image is in memory
 	buffers bufferList
 
 	applying sync.RWMutex      // held by the committer while a transaction is being applied
@@ -183,7 +189,7 @@ func (q *Queue) fail(err error) {
 func (q *Queue) Stats() queue.Stats {
 	m := q.stored.Load()
 	q.mu.Lock()
-	s := queue.Stats{Retrying: q.retrying, Dead: q.dead}
+	s := queue.Stats{Retrying: q.retrying, Dead: q.dead, Held: q.held}
 	if q.first != nil {
 		s.OldestMs = q.first.committed
 	}

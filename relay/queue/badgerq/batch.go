@@ -22,6 +22,7 @@ type batch struct {
 	release  []place            // events that may have lost their last waiting delivery; their records go if so, in the same transaction
 	detached map[place]struct{} // events that got a waiting delivery in this batch
 	waiters  []chan error
+	turns    []turnOp // changes of chains
 }
 
 // op sets key to value, or deletes it. The ranges are in the batch's arena.
@@ -141,8 +142,9 @@ func (q *Queue) recycleLocked(b *batch) {
 	clear(b.forget)
 	clear(b.waiters)
 	clear(b.detached)
+	clear(b.turns)
 	*b = batch{arena: b.arena[:0], ops: b.ops[:0], moved: b.moved[:0], held: b.held[:0], images: b.images[:0], retries: b.retries[:0], forget: b.forget[:0],
-		release: b.release[:0], detached: b.detached, waiters: b.waiters[:0]}
+		release: b.release[:0], detached: b.detached, waiters: b.waiters[:0], turns: b.turns[:0]}
 	q.spareBatch = b
 }
 

@@ -199,6 +199,7 @@ func (t *transaction) addBatch(b *batch) error {
 	m.bytes += b.delta.bytes
 	m.retrying += b.delta.retrying
 	m.dead += b.delta.dead
+	m.held += b.delta.held
 	m.cursors += b.delta.cursors
 	m.floor = max(m.floor, b.floor)
 	return t.releaseEvents(b)
@@ -358,6 +359,7 @@ func (q *Queue) afterCommitLocked(b *batch) {
 	for _, r := range b.forget {
 		delete(r.lane.loaded, r.at)
 	}
+	q.turnsCommittedLocked(b)
 	wake := false
 	for _, r := range b.retries {
 		r.lane.unknown--

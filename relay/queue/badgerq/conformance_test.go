@@ -64,5 +64,6 @@ func tiny(opt *Options) {
 	opt.Window, opt.WindowBytes = 24, 64<<10
 	opt.GroupEvents, opt.GroupBytes = 8, 4<<10
 	opt.Refill, opt.RefillBytes = 4, 4<<10
+	opt.OrderRoom = 8
 	opt.StallAfter = 20 * time.Millisecond
 }

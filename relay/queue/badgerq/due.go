@@ -79,12 +79,18 @@ type retry struct {
 	attempts int
 	first    int64
 	record   []byte
+	last     queue.Failure  // of one that was held: what its record says
+	key      queue.OrderKey // of its chain,
+	chained  bool           // if it is in one
 }
 
 func (r *retry) fill(w event.WebhookID, d *queue.Delivery) {
 	d.Buf = append(d.Buf[:0], r.record...)
 	d.Webhook, d.Attempts, d.First = w, r.attempts, r.first
 	d.Handle = queue.Handle{Kind: fromRetry, Event: r.at.event, Seq: r.at.seq, Due: r.due}
+	if r.chained {
+		d.Handle.Ordinal = isChained
+	}
 	d.Event, _, _, _ = event.DecodeRecord(d.Buf) // decoded when it was read
 }
 
@@ -177,7 +183,10 @@ func (q *Queue) readRetry(txn *badger.Txn, l *lane, at place, due int64) (int, e
 		q.mu.Lock()
 		if l.redrives == redrives {
 			l.loaded[at] = due
-			l.retry.push(retry{at, due, rec.attempts, rec.first, record})
+			l.retry.push(retry{at: at, due: due, attempts: rec.attempts, first: rec.first, record: record, key: rec.key, chained: rec.chained})
+			if rec.chained {
+				l.ordered() // it must be leased in order, whatever the webhook wants now
+			}
 			q.mu.Unlock()
 			return len(record), nil
 		}

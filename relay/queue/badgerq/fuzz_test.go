@@ -2,6 +2,7 @@ package badgerq
 
 import (
 	"bytes"
+	"hash/crc32"
 	"testing"
 
 	"edgerelay/relay/event"
@@ -9,10 +10,11 @@ import (
 )
 
 func FuzzDecodeMeta(f *testing.F) {
-	m := meta{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}
+	m := meta{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}
 	f.Add(m.append(nil))
+	f.Add(metaV1)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if m, err := decodeMeta(b); err == nil && !bytes.Equal(m.append(nil), b) {
+		if m, err := decodeMeta(b); err == nil && b[0] == metaVersion && !bytes.Equal(m.append(nil), b) {
 			t.Errorf("%x is read as %+v, which is written as %x", b, m, m.append(nil))
 		}
 	})
@@ -21,7 +23,25 @@ func FuzzDecodeMeta(f *testing.F) {
 func FuzzDecodeWaiting(f *testing.F) {
 	w := waiting{state: queue.StateDead, attempts: 3, first: 4, due: 5, size: 6, last: queue.Failure{Detail: "x", Status: 500, At: 7}}
 	f.Add(w.append(nil))
-	f.Fuzz(func(t *testing.T, b []byte) { decodeWaiting(b) })
+	w.chained, w.key = true, queue.OrderKey{1, 2, 3}
+	f.Add(w.append(nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if w, err := decodeWaiting(b); err == nil && w.chained && !bytes.Equal(w.append(nil)[:waitingHeader+16], b[:waitingHeader+16]) {
+			t.Errorf("%x is read as %+v", b, w)
+		}
+	})
+}
+
+// metaV1 is a meta record of version 1, with the fields 1 to 11: it is read for ever.
+var metaV1 = append(append([]byte{1}, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 5,
+	0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 10,
+	0, 0, 0, 0, 0, 0, 0, 11), 0x6b, 0x5c, 0xb8, 0xc3)
+
+func TestMetaOfVersion1(t *testing.T) {
+	want := meta{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0}
+	if m, err := decodeMeta(metaV1); err != nil || m != want {
+		t.Errorf("%+v, %v (its checksum would be %08x)", m, err, crc32.Checksum(metaV1[:len(metaV1)-4], castagnoli))
+	}
 }
 
 func FuzzDecodeCursor(f *testing.F) {

@@ -156,9 +156,12 @@ func (q *Queue) redriveLocked(txn *badger.Txn, id event.DeliveryID) error {
 	if _, busy := l.loaded[at]; busy {
 		return queue.ErrBusy
 	}
-	rec, _, err := q.getWaiting(txn, at, w)
+	rec, record, err := q.getWaiting(txn, at, w)
 	if err != nil {
 		return err
+	}
+	if rec.state == queue.StateHeld {
+		return nil
 	}
 	old := rec.due
 	rec.due = q.opt.Now().UnixMilli()
@@ -169,6 +172,11 @@ func (q *Queue) redriveLocked(txn *badger.Txn, id event.DeliveryID) error {
 	if rec.state == queue.StateRetrying {
 		b.delDue(w, old, at)
 	} else {
+		if e, _, _, err := event.DecodeRecord(record); err == nil {
+			if u := q.quotaOf(e.Tenant); u != nil {
+				u.used.Add(int64(len(e.Envelope)))
+			}
+		}
 		b.delta.dead--
 		b.delta.retrying++
 		q.dead--

@@ -1,6 +1,8 @@
 package badgerq
 
 import (
+	"sync"
+
 	"edgerelay/relay/event"
 )
 
@@ -25,6 +27,9 @@ type lane struct {
 	loaded   map[place]int64 // due times of retries in memory, or whose settlement or redrive is not durable yet: never read a second time
 	unknown  int             // retries stored in batches that are not committed, so that dueFrom does not know them
 	redrives int             // counts Redrive, so that a reader notices that what it has read is outdated
+
+	leasing sync.Mutex // one lease in order at a time; taken before Queue.mu
+	order   *orderLane // nil = nobody has asked for an order yet
 
 	stored      bool   // there is a cursor record; it is never deleted, because a deleted one might come back with an old floor
 	storedFloor uint64 // what it says; 0 = no group
@@ -115,7 +120,7 @@ func (q *Queue) dispatchLocked(g *group, announce []event.WebhookID) []event.Web
 		for t := range targets.Len() {
 			l := q.laneLocked(targets.At(t))
 			switch taken := q.offerLocked(l, g, i, g.base[i]+uint32(t), room); {
-			case taken && l.hungry:
+			case taken && l.hungry && l.leasableLocked():
 				l.hungry = false
 				announce = append(announce, l.id)
 			case !taken && l.hungry:

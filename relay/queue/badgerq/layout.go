@@ -21,6 +21,7 @@ import (
 //	z <^seq 8> <^event 4> <chunk 2>   an event that left its group, because a delivery of it waits or is dead
 //	w <^seq 8> <^event 4> <webhook 16>   a waiting or dead delivery (newest event first)
 //	t <webhook 16> <due ms 8> <seq 8> <event 4>   the due clock of each webhook
+//	o <webhook 16> <key 16> <seq 8> <event 4>   the chain of a key: its deliveries that left their groups, oldest first
 //	d <delivery 16> <^seq 8> <^event 4>   finds a w key by the delivery's id (a producer may use an event's id again, hence the place)
 //	i <hash 16>                a producer's own id, for 24 hours
 //	k <name>                   small values that others keep here
@@ -30,7 +31,7 @@ import (
 const (
 	kMeta, kGroup, kProgress, kCursor = 'm', 'a', 'p', 'c'
 	kEvent, kWaiting, kDue, kDelivery = 'z', 'w', 't', 'd'
-	kDedup, kValue                    = 'i', 'k'
+	kDedup, kValue, kChain            = 'i', 'k', 'o'
 )
 
 // chunkSize keeps every stored value well under Badger's value threshold, so that nothing durable depends on the value log,
@@ -127,11 +128,12 @@ type meta struct {
 	dead     int64
 	cursors  int64 // cursor records present
 	values   int64 // small values present
+	held     int64 // since version 2
 }
 
 const (
-	metaVersion = 1
-	metaFields  = 11
+	metaVersion = 2
+	metaFields  = 12
 	metaSize    = 1 + 8*metaFields + 4
 )
 
@@ -141,23 +143,31 @@ func (m *meta) append(b []byte) []byte {
 	start := len(b)
 	b = append(b, metaVersion)
 	for _, v := range [metaFields]uint64{m.lastSeq, m.floor, uint64(m.commits), uint64(m.events), uint64(m.groups), uint64(m.pending),
-		uint64(m.bytes), uint64(m.retrying), uint64(m.dead), uint64(m.cursors), uint64(m.values)} {
+		uint64(m.bytes), uint64(m.retrying), uint64(m.dead), uint64(m.cursors), uint64(m.values), uint64(m.held)} {
 		b = binary.BigEndian.AppendUint64(b, v)
 	}
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
 }
 
 func decodeMeta(b []byte) (m meta, err error) {
-	if len(b) > 0 && b[0] != metaVersion {
-		return m, fmt.Errorf("meta: %w: found %d, this program reads %d", errVersion, b[0], metaVersion)
+	if len(b) > 0 && b[0] != metaVersion && b[0] != 1 {
+		return m, fmt.Errorf("meta: %w: found %d, this program reads 1 to %d", errVersion, b[0], metaVersion)
 	}
-	if len(b) != metaSize || crc32.Checksum(b[:metaSize-4], castagnoli) != binary.BigEndian.Uint32(b[metaSize-4:]) {
+	size := metaSize
+	if len(b) > 0 && b[0] == 1 { // without held
+		size -= 8
+	}
+	if len(b) != size || crc32.Checksum(b[:size-4], castagnoli) != binary.BigEndian.Uint32(b[size-4:]) {
 		return m, fmt.Errorf("meta: %w: %d bytes", errDamaged, len(b))
 	}
 	u := func(i int) uint64 { return binary.BigEndian.Uint64(b[1+8*i:]) }
 	n := func(i int) int64 { return int64(u(i)) }
-	return meta{lastSeq: u(0), floor: u(1), commits: n(2), events: n(3), groups: n(4), pending: n(5), bytes: n(6), retrying: n(7), dead: n(8),
-		cursors: n(9), values: n(10)}, nil
+	m = meta{lastSeq: u(0), floor: u(1), commits: n(2), events: n(3), groups: n(4), pending: n(5), bytes: n(6), retrying: n(7), dead: n(8),
+		cursors: n(9), values: n(10)}
+	if size == metaSize {
+		m.held = n(11)
+	}
+	return m, nil
 }
 
 // A group's value, over all its chunks, little-endian:
@@ -250,7 +260,8 @@ func (p *progress) decode(b []byte, total int) bool {
 //	| v | state | reason | status| attempts | first | due   | at    | size  | detail |
 //	+---+-------+--------+-------+----------+-------+-------+-------+-------+--------+
 //
-// followed by crc32. size is the length of the event's record, for the byte counter.
+// followed by crc32. size is the length of the event's record, for the byte counter. Version 2, of a delivery in a chain, has the 16 bytes of
+// the chain's key before detail.
 type waiting struct {
 	state    queue.State
 	attempts int
@@ -258,39 +269,56 @@ type waiting struct {
 	due      int64
 	size     uint32
 	last     queue.Failure
+	key      queue.OrderKey
+	chained  bool
 }
 
 const (
 	waitingVersion = 1
+	waitingChained = 2
 	waitingHeader  = 35
 	maxDetail      = 512
 )
 
 func (w *waiting) append(b []byte) []byte {
 	start := len(b)
-	b = append(b, waitingVersion, byte(w.state), byte(w.last.Reason))
+	version := byte(waitingVersion)
+	if w.chained {
+		version = waitingChained
+	}
+	b = append(b, version, byte(w.state), byte(w.last.Reason))
 	b = binary.BigEndian.AppendUint16(b, uint16(w.last.Status))
 	b = binary.BigEndian.AppendUint16(b, uint16(min(w.attempts, 1<<16-1)))
 	b = binary.BigEndian.AppendUint64(b, uint64(w.first))
 	b = binary.BigEndian.AppendUint64(b, uint64(w.due))
 	b = binary.BigEndian.AppendUint64(b, uint64(w.last.At))
 	b = binary.BigEndian.AppendUint32(b, w.size)
+	if w.chained {
+		b = append(b, w.key[:]...)
+	}
 	b = append(b, strings.ToValidUTF8(w.last.Detail[:min(len(w.last.Detail), maxDetail)], "")...)
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
 }
 
 func decodeWaiting(b []byte) (w waiting, err error) {
-	if len(b) > 0 && b[0] != waitingVersion {
-		return w, fmt.Errorf("waiting delivery: %w: found %d, this program reads %d", errVersion, b[0], waitingVersion)
+	if len(b) > 0 && b[0] != waitingVersion && b[0] != waitingChained {
+		return w, fmt.Errorf("waiting delivery: %w: found %d, this program reads 1 and 2", errVersion, b[0])
 	}
-	if len(b) < waitingHeader+4 || crc32.Checksum(b[:len(b)-4], castagnoli) != binary.BigEndian.Uint32(b[len(b)-4:]) {
+	head := waitingHeader
+	if len(b) > 0 && b[0] == waitingChained {
+		head += len(w.key)
+	}
+	if len(b) < head+4 || crc32.Checksum(b[:len(b)-4], castagnoli) != binary.BigEndian.Uint32(b[len(b)-4:]) {
 		return w, fmt.Errorf("waiting delivery: %w: %d bytes", errDamaged, len(b))
 	}
 	w.state, w.last.Reason = queue.State(b[1]), queue.Reason(b[2])
 	w.last.Status, w.attempts = int(binary.BigEndian.Uint16(b[3:])), int(binary.BigEndian.Uint16(b[5:]))
 	w.first, w.due = int64(binary.BigEndian.Uint64(b[7:])), int64(binary.BigEndian.Uint64(b[15:]))
 	w.last.At, w.size = int64(binary.BigEndian.Uint64(b[23:])), binary.BigEndian.Uint32(b[31:])
-	w.last.Detail = string(b[waitingHeader : len(b)-4])
+	if w.chained = b[0] == waitingChained; w.chained {
+		w.key = queue.OrderKey(b[waitingHeader:])
+	}
+	w.last.Detail = string(b[head : len(b)-4])
 	return w, nil
 }
 

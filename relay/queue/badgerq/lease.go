@@ -21,6 +21,11 @@ func (q *Queue) Lease(w event.WebhookID, d *queue.Delivery) bool {
 	}
 	l := q.laneLocked(w)
 	l.parked = false
+	if d.Order != nil || l.order != nil {
+		q.mu.Unlock()
+		return q.leaseInOrder(l, d)
+	}
+	d.Ordered = false
 	switch {
 	case l.retry.n > 0 && (l.turn || l.inbox.n == 0):
 		r := l.retry.pop()
@@ -99,9 +104,12 @@ func (q *Queue) Park(w event.WebhookID) {
 // spillLocked gives everything in l's inbox back to the disk.
 func (q *Queue) spillLocked(l *lane) {
 	l.spills++
+	q.spillTurnsLocked(l)
 	if l.inbox.n > 0 {
 		first := l.inbox.at(0).g
-		q.startLagLocked(l, first.seq, first.committed)
+		if !l.lagging || first.seq < l.cursor {
+			q.startLagLocked(l, first.seq, first.committed)
+		}
 	}
 	for l.inbox.n > 0 {
 		it := l.inbox.pop()

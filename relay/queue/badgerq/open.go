@@ -51,6 +51,10 @@ func Open(opt Options) (*Queue, error) {
 	if err != nil {
 		return nil, errors.Join(err, q.high.close(), db.Close())
 	}
+	q.SetQuotas(opt.Quotas)
+	if err := q.countQuotas(); err != nil {
+		return nil, errors.Join(err, q.high.close(), db.Close())
+	}
 	q.reportAside(aside, whole)
 	if damage != nil {
 		q.damaged.Add(1)

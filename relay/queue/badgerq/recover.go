@@ -34,6 +34,11 @@ func (q *Queue) recover(high mark) (whole bool, err error) {
 		if err := q.readCursors(txn); err != nil {
 			return err
 		}
+		if !whole {
+			if err := q.freeHeld(txn); err != nil {
+				return err
+			}
+		}
 		q.readDueHeads(txn)
 		return q.replay(txn)
 	})
@@ -57,7 +62,8 @@ func (q *Queue) readMeta(txn *badger.Txn) (found bool, err error) {
 func (q *Queue) adoptMeta() {
 	stored := q.meta
 	q.stored.Store(&stored)
-	q.retrying, q.dead = stored.retrying, stored.dead
+	q.retrying, q.dead, q.held = stored.retrying, stored.dead, stored.held
+	q.openedSeq = stored.lastSeq
 	q.pending.Store(stored.pending)
 	q.dispatched = max(stored.floor, 1) - 1
 }
@@ -111,6 +117,11 @@ func (q *Queue) countRecords(txn *badger.Txn) (n census) {
 	each(kDue, func(k []byte) { n.due++ })
 	each(kDelivery, func(k []byte) { n.ids++ })
 	each(kCursor, func(k []byte) { n.cursors++ })
+	each(kChain, func(k []byte) {
+		if w, key, _, ok := parseChainKey(k); ok {
+			q.laneLocked(w).ordered().chainAdd(key)
+		}
+	})
 	each(kValue, func(k []byte) { n.values++ })
 	return n
 }
@@ -140,10 +151,10 @@ func (q *Queue) judge(high mark, n census) (whole bool) {
 		q.opt.Log.Warn("there is no high-water mark, so whether the store lost its end cannot be told", "dir", q.opt.Dir)
 	}
 	report(m.groups-n.groups, true, "groups of events are gone")
-	report(m.retrying+m.dead-n.waiting, true, "waiting or dead deliveries are gone")
+	report(m.retrying+m.dead+m.held-n.waiting, true, "waiting or dead deliveries are gone")
 	report(n.wanted-n.events, true, "events of waiting or dead deliveries are gone")
 	report(m.retrying-n.due, false, "due times are gone; those deliveries wait until they are redriven")
-	report(m.retrying+m.dead-n.ids, false, "ids of deliveries are gone; they cannot be found by id")
+	report(m.retrying+m.dead+m.held-n.ids, false, "ids of deliveries are gone; they cannot be found by id")
 	report(m.values-n.values, false, "small values are gone")
 	if m.cursors > n.cursors {
 		report(m.cursors-n.cursors, false, "cursors are gone; the whole queue is searched instead")
@@ -156,7 +167,7 @@ func (q *Queue) judge(high mark, n census) (whole bool) {
 func (q *Queue) recount(txn *badger.Txn, n census) error {
 	m := &q.meta
 	m.groups, m.cursors, m.values = n.groups, n.cursors, n.values
-	m.pending, m.bytes, m.retrying, m.dead = 0, 0, 0, 0
+	m.pending, m.bytes, m.retrying, m.dead, m.held = 0, 0, 0, 0, 0
 	it := txn.NewIterator(badger.IteratorOptions{})
 	defer it.Close()
 	for it.Seek([]byte{kGroup}); it.Valid() && it.Item().Key()[0] == kGroup; it.Next() {
@@ -181,9 +192,12 @@ func (q *Queue) recount(txn *badger.Txn, n census) error {
 			continue // reported when it is needed
 		}
 		m.bytes += int64(rec.size)
-		if rec.state == queue.StateDead {
+		switch rec.state {
+		case queue.StateDead:
 			m.dead++
-		} else {
+		case queue.StateHeld:
+			m.held++
+		default:
 			m.retrying++
 		}
 	}

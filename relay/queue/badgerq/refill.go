@@ -50,7 +50,7 @@ func (q *Queue) refillNextLocked() {
 		q.spillLocked(l)
 		return
 	}
-	if announce := l.hungry && (l.inbox.n > 0 || l.retry.n > 0); announce {
+	if announce := l.hungry && l.leasableLocked(); announce {
 		l.hungry = false
 		q.mu.Unlock()
 		q.opt.Ready(l.id)

@@ -9,9 +9,18 @@ import (
 
 // Ack settles d as done.
 func (q *Queue) Ack(d *queue.Delivery) {
-	h := d.TakeHandle()
+	if d.Ordered {
+		q.settleInOrder(d, false, func() { q.ackLocked(d) })
+		return
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.ackLocked(d)
+}
+
+func (q *Queue) ackLocked(d *queue.Delivery) {
+	h := d.TakeHandle()
+	q.uncharge(&d.Event, 1)
 	if h.Kind != fromRetry {
 		var b *batch
 		if g := h.Group.(*group); g.nSettled+1 == g.total {
@@ -22,7 +31,11 @@ func (q *Queue) Ack(d *queue.Delivery) {
 	}
 	at := place{h.Seq, h.Event}
 	b := q.openLocked()
-	q.endRetryLocked(b, q.laneLocked(d.Webhook), at, h.Due)
+	l := q.laneLocked(d.Webhook)
+	q.endRetryLocked(b, l, at, h.Due)
+	if h.Ordinal == isChained {
+		q.leaveLocked(b, l, l.order.turns[d.Key], at)
+	}
 	id := d.ID()
 	b.del(func(k []byte) []byte { return appendWaitingKey(k, at, d.Webhook) })
 	b.del(func(k []byte) []byte { return appendDeliveryKey(k, id, at) })
@@ -48,6 +61,16 @@ func (q *Queue) Bury(d *queue.Delivery, f queue.Failure) {
 
 // setAside stores what d becomes and settles where it came from, in one batch, so that it is in exactly one place after any crash.
 func (q *Queue) setAside(d *queue.Delivery, rec waiting) {
+	if d.Ordered {
+		q.settleInOrder(d, rec.state == queue.StateRetrying, func() { q.setAsideLocked(d, rec) })
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.setAsideLocked(d, rec)
+}
+
+func (q *Queue) setAsideLocked(d *queue.Delivery, rec waiting) {
 	h := d.TakeHandle()
 	at := place{h.Seq, h.Event}
 	rec.attempts, rec.first, rec.size = d.Attempts, d.First, uint32(len(d.Buf))
@@ -58,9 +81,10 @@ func (q *Queue) setAside(d *queue.Delivery, rec waiting) {
 		rec.first = rec.last.At
 	}
 	id := d.ID()
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	l := q.laneLocked(d.Webhook)
+	if rec.chained = d.Ordered && rec.state == queue.StateRetrying; rec.chained {
+		rec.key = d.Key
+	}
 	if rec.state == queue.StateRetrying && rec.due < l.storedDue {
 		q.lowerCursorLocked(l, rec.due) // in this batch or an earlier one than the retry itself
 	}
@@ -73,6 +97,14 @@ func (q *Queue) setAside(d *queue.Delivery, rec waiting) {
 		b.setEvent(at, d.Buf)
 		b.set(func(k []byte) []byte { return appendDeliveryKey(k, id, at) }, func(v []byte) []byte { return append(v, d.Webhook[:]...) })
 		b.delta.bytes += int64(len(d.Buf))
+	}
+	if wasChained := h.Kind == fromRetry && h.Ordinal == isChained; rec.chained && !wasChained {
+		q.joinLocked(b, l, l.order.turns[d.Key], at)
+	} else if wasChained && !rec.chained {
+		q.leaveLocked(b, l, l.order.turns[d.Key], at)
+	}
+	if rec.state == queue.StateDead {
+		q.uncharge(&d.Event, 1)
 	}
 	b.setWaiting(at, d.Webhook, &rec)
 	if rec.state == queue.StateDead {

@@ -54,6 +54,10 @@ func Run(t *testing.T, open Open) {
 		{"Closed", testClosed},
 		{"CancelledAppend", testCancelled},
 		{"ReadyIsNeverMissed", testReady},
+		{"OrderBlocksOnlyItsKey", testOrderBlocksKey},
+		{"OrderOfAll", testOrderAll},
+		{"OrderIsDropped", testOrderIsDropped},
+		{"OrderHammer", testOrderHammer},
 		{"Hammer", testHammer},
 		{"CloseWhileBusy", testCloseWhileBusy},
 	} {
