@@ -33,6 +33,9 @@ type Options struct {
 	// Unmetered leaves the accounting of fuel out: a module that runs away is never stopped. For measuring what the accounting costs, and
 	// for nothing else.
 	Unmetered bool
+	// Original runs modules as they are, with the debug information that they carry, so that a trace names files and lines. Nothing is
+	// metered: only for a run that has ended in a trap before, and will again.
+	Original bool
 }
 
 // Host compiles modules and keeps what they share. One per process.
@@ -43,6 +46,7 @@ type Host struct {
 	timeout time.Duration
 	memory  uint32
 	free    bool
+	as      bool // as they are: Options.Original
 	log     *slog.Logger
 
 	running      chan struct{} // a token for every instance that runs, of all pools
@@ -65,10 +69,10 @@ func NewHost(ctx context.Context, o Options) (*Host, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	h := &Host{dir: o.CacheDir, timeout: o.CompileTimeout, memory: o.MaxMemory, free: o.Unmetered, log: o.Log, watchdog: newWatchdog(), running: make(chan struct{}, o.MaxRunning), idlers: idlers{most: o.MaxIdle},
+	h := &Host{dir: o.CacheDir, timeout: o.CompileTimeout, memory: o.MaxMemory, free: o.Unmetered, as: o.Original, log: o.Log, watchdog: newWatchdog(), running: make(chan struct{}, o.MaxRunning), idlers: idlers{most: o.MaxIdle},
 		codes: make(map[codeKey]*code), stats: make(map[string]*counters)}
 	rc := wazero.NewRuntimeConfig().WithCoreFeatures(api.CoreFeaturesV2).WithMemoryLimitPages(o.MaxMemory >> 16).
-		WithDebugInfoEnabled(false).WithCustomSections(false)
+		WithDebugInfoEnabled(o.Original).WithCustomSections(o.Original)
 	if o.CacheDir != "" {
 		if err := privateDir(o.CacheDir); err != nil {
 			return nil, err

@@ -47,6 +47,10 @@ func (c *code) decode(name string, wasm []byte) ([]byte, error) {
 		return refused("%v", err)
 	}
 	c.info = info
+	if c.host.as {
+		c.info.Globals, c.info.Resettable = nil, false
+		return wasm, nil
+	}
 	if info.HasStart {
 		c.init = append([]string{meter.StartExport}, c.init...)
 	}

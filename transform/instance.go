@@ -22,10 +22,10 @@ type instance struct {
 	module  api.Module
 	memory  api.Memory
 	main    api.Function
-	running api.Function      // the function of the guest that was called last
-	stacked guestStack        // of main
-	fuel    api.MutableGlobal // what is left of the slice; below zero the guest calls refill
-	pages   api.MutableGlobal // what memory.size answers
+	running api.Function // the function of the guest that was called last
+	stacked guestStack   // of main
+	fuel    cell         // what is left of the slice; below zero the guest calls refill
+	pages   cell         // what memory.size answers
 	globals []api.MutableGlobal
 	call    callContext
 	kept    int64        // bytes that count as idle memory while it is idle
@@ -52,6 +52,28 @@ type instance struct {
 	extism *extismState // of ABIExtism only
 	script *scriptState // of ABIJavaScript only
 }
+
+// cell is a global of the guest that the rewriting has added, or what stands for it.
+type cell interface {
+	Get() uint64
+	Set(v uint64)
+}
+
+// number and memoryPages stand for the globals of a module that was not rewritten.
+type number uint64
+
+func (n *number) Get() uint64  { return uint64(*n) }
+func (n *number) Set(v uint64) { *n = number(v) }
+
+type memoryPages struct{ memory api.Memory }
+
+func (m memoryPages) Get() uint64 {
+	if m.memory == nil {
+		return 0
+	}
+	return uint64(m.memory.Size() >> 16)
+}
+func (memoryPages) Set(uint64) {}
 
 // guestEnd is how a host function ended the guest.
 type guestEnd struct {
@@ -86,8 +108,12 @@ func (p *Pool) newInstance(ctx context.Context) (*instance, error) {
 	if c.info.HasMemory {
 		in.memory = module.Memory()
 	}
-	in.fuel = module.ExportedGlobal(meter.FuelExport).(api.MutableGlobal)
-	in.pages = module.ExportedGlobal(meter.PagesExport).(api.MutableGlobal)
+	if c.host.as {
+		in.fuel, in.pages = new(number), memoryPages{in.memory}
+	} else {
+		in.fuel = module.ExportedGlobal(meter.FuelExport).(api.MutableGlobal)
+		in.pages = module.ExportedGlobal(meter.PagesExport).(api.MutableGlobal)
+	}
 	for _, name := range c.info.Globals {
 		in.globals = append(in.globals, module.ExportedGlobal(name).(api.MutableGlobal))
 	}
@@ -123,7 +149,11 @@ func (in *instance) prime(ctx context.Context) error {
 	if err == nil || err.Kind == KindFailed && !in.spent {
 		return nil
 	}
-	return &Error{Kind: KindInit, Module: in.pool.module.name, Msg: "sample event: " + err.Error(), Trace: err.Trace}
+	msg := fmt.Sprintf("sample event: %v: %s", err.Kind, err.Msg)
+	for _, l := range out.Log {
+		msg += "; " + string(l.Text)
+	}
+	return &Error{Kind: KindInit, Module: in.pool.module.name, Msg: msg, Trace: err.Trace}
 }
 
 func (in *instance) close() {

@@ -203,7 +203,7 @@ func commandC(_ context.Context, _, out string) (command, error) {
 	if !ok {
 		return command{}, &MissingTool{"clang with lld", "apt-get install clang lld"}
 	}
-	return command{args: []string{clang, "--target=wasm32", "-std=c11", "-O2", "-mbulk-memory", "-Wall", "-Wextra", "-Wno-unused-function",
+	return command{args: []string{clang, "--target=wasm32", "-std=c11", "-O2", "-g", "-mbulk-memory", "-Wall", "-Wextra", "-Wno-unused-function",
 		"-ffreestanding", "-nostdlib", "-fuse-ld=" + linker, "-Wl,--no-entry", "-Wl,--stack-first", "-Wl,-z,stack-size=32768", "-o", out, "plugin.c"}}, nil
 }
 

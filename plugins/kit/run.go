@@ -39,6 +39,10 @@ type Runner struct {
 	module *transform.Module
 	pool   *transform.Pool
 	limits *Manifest // whose capabilities bind the plugin; nil = nobody's
+
+	name   string
+	wasm   []byte
+	config transform.PoolConfig
 }
 
 // NewRunner makes a runner of the package's module, after checking config (JSON text, nil = {}) against its schema.
@@ -74,7 +78,7 @@ func (h *Host) newRunner(ctx context.Context, p *Package, wasm, config []byte, s
 		module.Close(ctx)
 		return nil, err
 	}
-	return &Runner{module: module, pool: pool, limits: &p.Manifest}, nil
+	return &Runner{module: module, pool: pool, limits: &p.Manifest, name: p.Name, wasm: wasm, config: c}, nil
 }
 
 // Close frees the runner's instances.
@@ -135,7 +139,7 @@ func (r *Runner) Run(ctx context.Context, e *Event) *Outcome {
 	}
 	var failed *transform.Error
 	if errors.As(err, &failed) {
-		o.Action, o.Error, o.Message, o.Trace = ActionError, failed.Kind.String(), failed.Msg, failed.Trace
+		o.Action, o.Error, o.Message, o.Trace = ActionError, failed.Kind.String(), failed.Msg, r.trace(ctx, e, failed)
 		o.Body, o.Written = nil, false
 	}
 	return o
