@@ -107,3 +107,30 @@ func TestRotationOfPublishedKeys(t *testing.T) {
 		}
 	}
 }
+
+// TestKeysOfAPIWebhooksArePublished: a rotation through the API shows both keys while both sign.
+func TestKeysOfAPIWebhooksArePublished(t *testing.T) {
+	r := start(t, t.TempDir(), "")
+	var made struct{ ID string }
+	token, _ := r.AdminToken()
+	want := func(status int) {
+		t.Helper()
+		if status >= 300 {
+			t.Fatalf("answered %d", status)
+		}
+	}
+	want(r.call(token, "POST", "/api/v1/webhooks", `{"name":"w","events":["x"],"url":"http://127.0.0.1:1/","signing":{"scheme":"standard-ed25519"}}`, &made))
+	_, first := r.jwks("?webhook=" + made.ID)
+	if made.ID == "" || len(first) != 1 {
+		t.Fatalf("%+v %v", made, first)
+	}
+	want(r.call(token, "POST", "/api/v1/webhooks/"+made.ID+"/rotate-secret", `{}`, nil))
+	_, both := r.jwks("?webhook=" + made.ID)
+	if len(both) != 2 || both[1] != first[0] || both[0] == first[0] {
+		t.Errorf("before %v, then %v", first, both)
+	}
+	want(r.call(token, "DELETE", "/api/v1/webhooks/"+made.ID, "", nil))
+	if _, keys := r.jwks(""); len(keys) != 0 {
+		t.Errorf("deleted, and still there: %v", keys)
+	}
+}

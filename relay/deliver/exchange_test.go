@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"sync"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"edgerelay/relay/queue"
+	"edgerelay/relay/webhooks"
 )
 
 const ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -167,6 +170,40 @@ func TestIdleConnectionsThatWereClosed(t *testing.T) {
 			t.Errorf("%q: %v %+v, resent %v, %d requests", last, r.q.action, r.q.failure, r.w.exchange.Resent, s.request.Load())
 		}
 		r.client.close()
+	}
+}
+
+// TestIdleConnectionsAreKept: looking at an idle connection does not mistake a good one for a dead one, encrypted or not.
+func TestIdleConnectionsAreKept(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		var opened atomic.Int64
+		s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				opened.Add(1)
+			}
+		}
+		if secure {
+			s.StartTLS()
+		} else {
+			s.Start()
+		}
+		r := newRig(t, s.URL+"/", "POST", func(w *webhooks.Webhook) {
+			w.Host, w.TLS, w.Insecure, w.Timeout = s.Listener.Addr().String(), secure, secure, 5*time.Second
+		})
+		for range 5 {
+			if r.settle(`1`); r.q.action != Ack {
+				t.Fatalf("%+v", r.q.failure)
+			}
+			idle := make(chan struct{})
+			time.AfterFunc(2*lookAfter, func() { close(idle) })
+			<-idle
+		}
+		if opened.Load() != 1 {
+			t.Errorf("TLS %v: %d connections for 5 requests", secure, opened.Load())
+		}
+		r.client.close()
+		s.Close()
 	}
 }
 

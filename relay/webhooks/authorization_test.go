@@ -41,6 +41,8 @@ func TestAuthorizationRefuses(t *testing.T) {
 		"host":                    header("hOsT", "v"),
 		"content length":          header("Content-Length", "0"),
 		"the relay's signature":   header("Webhook-Signature", "v1,x"),
+		"the relay's test mark":   header("webhook-test", "true"),
+		"a proxy's credentials":   header("Proxy-Authorization", "Basic canary"),
 		"empty value":             header("X-Key", ""),
 		"line break in the value": header("X-Key", "canary\r\nX-Other: 1"),
 		"NUL in the value":        header("X-Key", "canary\x00"),

@@ -8,6 +8,7 @@ package webhooks
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"edgerelay/relay/event"
@@ -87,11 +88,10 @@ type RetryPolicy struct {
 	Jitter   float64 // each wait is changed by up to this part of itself, in both directions
 }
 
-// reservedHeaders are decided by HTTP itself or by the relay; a configuration that could set them could split requests or forge identities.
+// reservedHeaders, and all that begin with proxy- or webhook-, are decided by HTTP itself or by the relay; a configuration that could set them could split requests or forge identities.
 var reservedHeaders = map[string]bool{
-	"connection": true, "content-length": true, "expect": true, "host": true, "keep-alive": true, "proxy-connection": true,
+	"connection": true, "content-length": true, "expect": true, "host": true, "keep-alive": true,
 	"te": true, "trailer": true, "transfer-encoding": true, "upgrade": true,
-	"webhook-id": true, "webhook-timestamp": true, "webhook-signature": true,
 }
 
 // CheckHeaderName reports why name cannot be configured as a header of the outgoing request, or nil.
@@ -110,7 +110,7 @@ func CheckHeaderName(name string) error {
 		}
 		lower[i] = c
 	}
-	if reservedHeaders[string(lower)] {
+	if reservedHeaders[string(lower)] || strings.HasPrefix(string(lower), "proxy-") || strings.HasPrefix(string(lower), "webhook-") {
 		return fmt.Errorf("header %q is set by the relay itself", name)
 	}
 	return nil
