@@ -94,6 +94,7 @@ var owners = map[string]string{
 	"github.com/dgraph-io/badger":                    "relay/queue/badgerq relay/history",
 	"github.com/dgraph-io/ristretto":                 "relay/queue/badgerq",
 	"google.golang.org/protobuf":                     "relay/queue/badgerq", // Badger's manifest and streams
+	"github.com/klauspost/compress":                  "relay/history",       // Badger brings it
 	"github.com/tetratelabs/wazero":                  "transform | transform/meter",
 	"github.com/evanw/esbuild":                       "transform/jspack",
 	"github.com/fsnotify/fsnotify":                   "plugins/kit",

@@ -24,7 +24,7 @@ func TestManyAttempts(t *testing.T) {
 	if testing.Short() {
 		n = min(n, 5000)
 	}
-	r := newRig(t, nil)
+	r := newRig(t, func(o *Options) { o.plain = false })
 	step := 10 * time.Hour / time.Duration(n)
 	padding := strings.Repeat("p", 400)
 	rec := r.Recorder()

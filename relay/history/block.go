@@ -13,9 +13,9 @@ type block struct {
 	first, last          uint64
 	minTime, maxTime     int64
 	count                uint32
-	metaBytes, bodyBytes uint32
-	kinds                uint8 // 1 = events, 2 = attempts
-	statuses             uint8 // a bit per Status
+	metaBytes, bodyBytes uint32 // as stored
+	kinds                uint8  // 1 = events, 2 = attempts
+	statuses             uint8  // a bit per Status
 	names                [8]uint64
 }
 
@@ -91,8 +91,8 @@ func hash(kind byte, parts ...[]byte) uint64 {
 }
 
 // summarize describes a block and lists what the index shall find in it. seen saves work: most records of a block share their names.
-func summarize(meta []byte, bodyBytes int, seen *nameCache, entries []entry) (block, []entry, error) {
-	b := block{metaBytes: uint32(len(meta)), bodyBytes: uint32(bodyBytes)}
+func summarize(meta []byte, seen *nameCache, entries []entry) (block, []entry, error) {
+	var b block
 	clear(seen.names)
 	err := eachRecord(meta, func(r rec) error {
 		if b.count == 0 {

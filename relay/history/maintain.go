@@ -209,7 +209,7 @@ func (s *Store) keepFailures(sl *slice, now time.Time) error {
 		if err != nil {
 			return err
 		}
-		b, entries, err := summarize(out.meta, len(out.body), newNameCache(), nil)
+		b, entries, err := summarize(out.meta, newNameCache(), nil)
 		if err != nil {
 			return err
 		}
@@ -231,7 +231,7 @@ func (s *Store) failedSlot(first uint64, now time.Time) (*slice, error) {
 		return to, nil
 	}
 	dir := filepath.Join(s.opt.Dir, dirName(tierFailed, first, 0))
-	sl, err := openSlice(dir, tierFailed, first, 0, s.opt.sliceBytes(), false, s.opt.Log)
+	sl, err := s.openSlice(dir, tierFailed, first, 0, false)
 	if err != nil {
 		return nil, err
 	}
@@ -312,7 +312,7 @@ func (s *Store) rewrite(sl *slice, withoutBodies bool, drop func(rec) bool) (err
 			err = errors.Join(fmt.Errorf("write history %s again: %w", filepath.Base(sl.dir), err), os.RemoveAll(tmp))
 		}
 	}()
-	fresh, err := openSlice(tmp, sl.tier, sl.first, sl.generation+1, s.opt.sliceBytes(), false, s.opt.Log)
+	fresh, err := s.openSlice(tmp, sl.tier, sl.first, sl.generation+1, false)
 	if err != nil {
 		return err
 	}
@@ -321,7 +321,7 @@ func (s *Store) rewrite(sl *slice, withoutBodies bool, drop func(rec) bool) (err
 		if out.count == 0 {
 			return nil
 		}
-		b, entries, err := summarize(out.meta, len(out.body), names, nil)
+		b, entries, err := summarize(out.meta, names, nil)
 		if err == nil {
 			err = fresh.write(b, out.meta, out.body, entries)
 		}
@@ -349,7 +349,7 @@ func (s *Store) rewrite(sl *slice, withoutBodies bool, drop func(rec) bool) (err
 		s.drop(sl)
 		return errors.Join(sl.remove(), os.RemoveAll(final))
 	}
-	again, err := openSlice(final, sl.tier, sl.first, sl.generation+1, s.opt.sliceBytes(), true, s.opt.Log)
+	again, err := s.openSlice(final, sl.tier, sl.first, sl.generation+1, true)
 	if err != nil {
 		return err
 	}

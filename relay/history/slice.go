@@ -15,6 +15,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
+	"github.com/klauspost/compress/s2"
 )
 
 // The history is cut into slices, by size and by time. Each is a small Badger in a directory of its own that is written once, from one end to
@@ -70,7 +71,9 @@ type slice struct {
 	mu       sync.RWMutex // guards what follows; only the writer changes it, and only while the slice is the newest of its tier
 	blocks   []block
 	chunks   []indexChunk
-	pending  []entry // of the index, not in a chunk yet
+	pending  []entry   // of the index, not in a chunk yet
+	plain    bool      // bodies are not compressed: tests look for texts in files
+	packed   [2][]byte // buffers of the writer
 	minTime  int64
 	maxTime  int64
 	records  int64
@@ -188,7 +191,7 @@ func (s *slice) load() error {
 		return err
 	}
 	for i := s.blockAt(reach + 1); i < len(s.blocks); i++ {
-		meta, err := s.get(key(keyMeta, s.blocks[i].first))
+		meta, err := s.meta(&s.blocks[i])
 		if err != nil {
 			return err
 		}
@@ -260,6 +263,11 @@ func (s *slice) snapshot() []block {
 
 // write stores a block and its index entries. Only the writer calls it.
 func (s *slice) write(b block, meta, body []byte, entries []entry) error {
+	meta = s.pack(0, meta)
+	if len(body) > 0 {
+		body = s.pack(1, body)
+	}
+	b.metaBytes, b.bodyBytes = uint32(len(meta)), uint32(len(body))
 	err := s.db.Update(func(txn *badger.Txn) error {
 		if err := txn.Set(key(keyMeta, b.first), meta); err != nil {
 			return err
@@ -286,13 +294,67 @@ func (s *slice) write(b block, meta, body []byte, entries []entry) error {
 }
 
 // meta reads a block's describing parts, body its bodies (nil when they are gone).
-func (s *slice) meta(b *block) ([]byte, error) { return s.get(key(keyMeta, b.first)) }
+func (s *slice) meta(b *block) ([]byte, error) { return s.unpacked(key(keyMeta, b.first)) }
 
 func (s *slice) body(b *block) ([]byte, error) {
 	if b.bodyBytes == 0 {
 		return nil, nil
 	}
-	return s.get(key(keyBody, b.first))
+	return s.unpacked(key(keyBody, b.first))
+}
+
+func (s *slice) unpacked(k []byte) ([]byte, error) {
+	v, err := s.get(k)
+	if err != nil {
+		return nil, err
+	}
+	return unpack(v)
+}
+
+// Both values of a block are stored behind one byte that says how.
+const (
+	storedPlain = 0
+	storedS2    = 1
+)
+
+// pack compresses a value if that is worth it. The result is valid until the next call for the same buffer.
+func (s *slice) pack(buffer int, value []byte) []byte {
+	b := &s.packed[buffer]
+	if need := 1 + max(s2.MaxEncodedLen(len(value)), len(value)); cap(*b) < need {
+		*b = make([]byte, need)
+	}
+	if !s.plain {
+		out := s2.Encode((*b)[1:cap(*b)], value)
+		if len(out) < len(value)/8*7 {
+			*b = (*b)[:1+len(out)]
+			(*b)[0] = storedS2
+			return *b
+		}
+	}
+	*b = append(append((*b)[:0], storedPlain), value...)
+	return *b
+}
+
+// mostUnpacked bounds what a damaged block can ask for.
+const mostUnpacked = 64 << 20
+
+func unpack(v []byte) ([]byte, error) {
+	switch {
+	case len(v) == 0:
+		return nil, fmt.Errorf("%w: empty value", errDamaged)
+	case v[0] == storedPlain:
+		return v[1:], nil
+	case v[0] != storedS2:
+		return nil, fmt.Errorf("%w: value stored in way %d", errDamaged, v[0])
+	}
+	if n, err := s2.DecodedLen(v[1:]); err != nil || n > mostUnpacked {
+		return nil, fmt.Errorf("%w: value of %d bytes: %v", errDamaged, n, err)
+	}
+	body, err := s2.Decode(nil, v[1:])
+	if err != nil {
+		return nil, fmt.Errorf("%w: value: %w", errDamaged, err)
+	}
+	return body, nil
 }
 
 // eachRecord calls fn for the records of a meta block, oldest first.

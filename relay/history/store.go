@@ -31,6 +31,8 @@ type Options struct {
 	MinFree int64
 
 	Now func() time.Time
+
+	plain bool // bodies are stored as they are, so that tests find them in files
 }
 
 const (
@@ -93,6 +95,7 @@ type Store struct {
 	stored  atomic.Int64
 	lost    atomic.Int64 // records that could not be written
 	disk    atomic.Int64 // as last measured
+	mapped  int64        // bytes written since forgetMapped; the writer's
 	scratch *nameCache
 	entries []entry
 }
@@ -262,4 +265,13 @@ func (s *Store) Stats() Stats {
 		st.Slices++
 	}
 	return st
+}
+
+// openSlice opens or makes a slice with the store's options.
+func (s *Store) openSlice(dir string, t tier, first uint64, generation int, readOnly bool) (*slice, error) {
+	sl, err := openSlice(dir, t, first, generation, s.opt.sliceBytes(), readOnly, s.opt.Log)
+	if err == nil {
+		sl.plain = s.opt.plain
+	}
+	return sl, err
 }

@@ -46,7 +46,7 @@ type rig struct {
 func newRig(t testing.TB, adapt func(*Options)) *rig {
 	t.Helper()
 	r := &rig{t: t, clock: &clock{now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}}
-	r.opt = Options{Dir: filepath.Join(t.TempDir(), "history"), Log: slog.New(slog.DiscardHandler), Now: r.clock.Now}
+	r.opt = Options{Dir: filepath.Join(t.TempDir(), "history"), Log: slog.New(slog.DiscardHandler), Now: r.clock.Now, plain: true}
 	if adapt != nil {
 		adapt(&r.opt)
 	}

@@ -50,7 +50,7 @@ func (s *Store) drain() {
 
 // goOn opens the newest slice of an earlier start, to be written on if it has room.
 func (s *Store) goOn(f *slice) {
-	sl, err := openSlice(f.dir, f.tier, f.first, f.generation, s.opt.sliceBytes(), false, s.opt.Log)
+	sl, err := s.openSlice(f.dir, f.tier, f.first, f.generation, false)
 	if err != nil {
 		s.setAside(f.dir, err)
 		return
@@ -68,9 +68,9 @@ func (s *Store) goOn(f *slice) {
 // openOld opens the other slices.
 func (s *Store) openOld(found []*slice) {
 	for _, f := range found {
-		sl, err := openSlice(f.dir, f.tier, f.first, f.generation, s.opt.sliceBytes(), true, s.opt.Log)
+		sl, err := s.openSlice(f.dir, f.tier, f.first, f.generation, true)
 		if err != nil { // perhaps only not closed properly: Badger repairs what it may write
-			sl, err = openSlice(f.dir, f.tier, f.first, f.generation, s.opt.sliceBytes(), false, s.opt.Log)
+			sl, err = s.openSlice(f.dir, f.tier, f.first, f.generation, false)
 		}
 		if err != nil {
 			s.setAside(f.dir, err)
@@ -134,7 +134,7 @@ func (s *Store) storeChunk(c *chunk) error {
 			return err
 		}
 	}
-	b, entries, err := summarize(c.meta, len(c.body), s.scratch, s.entries[:0])
+	b, entries, err := summarize(c.meta, s.scratch, s.entries[:0])
 	if err != nil {
 		return err
 	}
@@ -143,8 +143,15 @@ func (s *Store) storeChunk(c *chunk) error {
 	if err != nil {
 		return err
 	}
+	if s.mapped += int64(len(c.meta) + len(c.body)); s.mapped > maxMapped {
+		s.mapped = 0
+		forgetMapped(s.opt.Dir)
+	}
 	return sl.write(b, c.meta, c.body, entries)
 }
+
+// maxMapped is how much is written before the pages that it went through are let go.
+const maxMapped = 16 << 20
 
 // slot returns the slice to write to, a new one when the current one is full or old.
 func (s *Store) slot(first uint64) (*slice, error) {
@@ -156,7 +163,7 @@ func (s *Store) slot(first uint64) (*slice, error) {
 		return nil, err
 	}
 	dir := filepath.Join(s.opt.Dir, dirName(tierRecent, first, 0))
-	sl, err := openSlice(dir, tierRecent, first, 0, s.opt.sliceBytes(), false, s.opt.Log)
+	sl, err := s.openSlice(dir, tierRecent, first, 0, false)
 	if err != nil {
 		return nil, err
 	}
