@@ -34,9 +34,10 @@ type Config struct {
 	Authorizations   []Authorization `yaml:"authorizations,omitempty" jsonschema_description:"Named credentials that webhooks can use."`
 	Webhooks         []Webhook       `yaml:"webhooks,omitempty" jsonschema_description:"Which events go where, and in which shape."`
 
-	index         *index  // where each path was written; nil for a tree that was not loaded
-	report        *report // only while loading
-	defaultTenant string  // see DefaultTenant
+	index         *index   // where each path was written; nil for a tree that was not loaded
+	report        *report  // only while loading
+	defaultTenant string   // see DefaultTenant
+	blank         []string // files without a single character
 }
 
 // Log is the daemon's own log.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -45,6 +46,9 @@ func load(sources []source, r *report) (*Config, error) {
 	for _, s := range sources {
 		f := &file{name: s.name, dir: directory(s.name), lines: strings.Split(string(s.text), "\n")}
 		c.index.files = append(c.index.files, f)
+		if len(bytes.TrimSpace(s.text)) == 0 {
+			c.blank = append(c.blank, s.name)
+		}
 		root, problem := parse(s.name, s.text)
 		if problem != nil {
 			r.add(*problem)
@@ -161,6 +165,16 @@ func (c *Config) settleWebhook(i int) {
 		w.Tenant = c.defaultTenant
 	}
 	w.Secret = slices.DeleteFunc(w.Secret, func(s Secret) bool { return s == "" }) // a ${OLD:-} that is not set
+}
+
+// BlankFiles lists the files in which there is nothing at all. At a start that is as good as no file. Later it is more likely a file that somebody is just writing, and
+// whoever loads again should not take it for the wish to have no webhooks any more.
+func (c *Config) BlankFiles() Problems {
+	var all Problems
+	for _, name := range c.blank {
+		all = append(all, Problem{File: name, Message: "is empty: is it just being written? Write a file under another name and rename it; to mean an empty one, write version: 1"})
+	}
+	return all
 }
 
 // DefaultTenant is the tenant of whatever names none: the only declared one, or "default" when none is declared. It is empty when

@@ -31,6 +31,7 @@ func (r *Relay) ReloadFiles(ctx context.Context) (*admin.ConfigReport, error) {
 	defer end()
 	c, err := r.loadFiles()
 	if err != nil {
+		r.ReloadFailed()
 		return nil, err
 	}
 	was := r.files().Inventory()
@@ -80,9 +81,12 @@ func (r *Relay) loadFiles() (*config.Config, error) {
 	}
 	c, err := r.load()
 	if err != nil {
-		r.ReloadFailed()
+		return nil, err
 	}
-	return c, err
+	if blank := c.BlankFiles(); len(blank) > 0 && len(r.files().BlankFiles()) == 0 {
+		return nil, blank
+	}
+	return c, nil
 }
 
 // PlanFiles says what ReloadFiles would change. It loads and compiles everything as that does, and puts nothing in force.
@@ -92,10 +96,7 @@ func (r *Relay) PlanFiles(ctx context.Context) (*admin.ConfigReport, error) {
 		return nil, err
 	}
 	defer end()
-	if r.load == nil {
-		return nil, errNoFiles
-	}
-	c, err := r.load()
+	c, err := r.loadFiles()
 	if err != nil {
 		return nil, err
 	}

@@ -85,6 +85,12 @@ func TestReloadSaysWhatChanged(t *testing.T) {
 	if r.config() != was {
 		t.Error("an invalid configuration is in force")
 	}
+	r.Relay.load = func() (*config.Config, error) { return config.Parse("edgerelay.yaml", []byte("\n")) } // somebody is just writing it
+	for name, f := range map[string]func(context.Context) (*admin.ConfigReport, error){"plan": r.PlanFiles, "reload": r.ReloadFiles} {
+		if _, err := f(t.Context()); err == nil || !strings.Contains(err.Error(), "edgerelay.yaml: is empty") || r.config() != was {
+			t.Errorf("%s of an empty file: %v", name, err)
+		}
+	}
 	if err := r.stop(); err != nil {
 		t.Fatal(err)
 	}
