@@ -111,6 +111,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, rt route) {
 			writeProblem(w, p)
 			return
 		}
+		note(r, g)
 	}
 	err := rt.handle(w, r, g)
 	if err == nil {
@@ -136,7 +137,7 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request, rt route) {
 	case r.Context().Err() != nil:
 		return // the client has gone
 	default:
-		s.opts.Log.Error("admin request failed", "method", rt.method, "route", rt.path, "err", err)
+		s.opts.Log.Error("admin request failed", "method", rt.method, "route", rt.path, "request", requestIDOf(r), "err", err)
 		p = &problem{Status: http.StatusInternalServerError, Type: "internal", Title: "Internal error", Detail: "the log says more"}
 	}
 	writeProblem(w, p)

@@ -91,6 +91,7 @@ type Options struct {
 // Server is the management API.
 type Server struct {
 	streams   *streams
+	requests  *requestLog
 	opts      Options
 	handler   http.Handler
 	ui        http.Handler // what Mount was given; nil = nothing
@@ -108,7 +109,8 @@ func New(o Options) (*Server, error) {
 	if err := s.SetTokens(o.Tokens); err != nil {
 		return nil, err
 	}
-	s.handler = s.guard(s.mux(s.routes()))
+	s.requests = newRequestLog()
+	s.handler = s.logged(s.guard(s.mux(s.routes())))
 	s.streams = newStreams()
 	s.http = &http.Server{
 		Handler:           s.handler,

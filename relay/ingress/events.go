@@ -44,8 +44,10 @@ func (s *Server) answerEvent(ctx *fasthttp.RequestCtx, who *producer) {
 	sc := s.scratch.Get().(*scratch)
 	receipt, p := s.accept(sc, who, &ctx.Request, ctx.Time())
 	if p.kind != nil {
+		p.producer = who.name
 		s.answer(ctx, p)
 	} else {
+		s.logAccepted(ctx, sc, who, &receipt)
 		s.answerAccepted(ctx, sc, receipt)
 	}
 	// The scratch of a request that panicked is not put back: nobody knows what state it is in.

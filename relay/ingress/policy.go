@@ -57,6 +57,7 @@ func (t Token) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
 // producer is whom a request comes from; empty fields allow everything.
 type producer struct {
+	name            string // of its token, for the log
 	tenant, program []byte
 	expires         time.Time // zero = never
 }
@@ -102,7 +103,7 @@ func (p Policy) compile(old *policy) (*policy, error) {
 		case len(t.Tenant) > 255 || len(t.Program) > 255:
 			return nil, fmt.Errorf("ingress token %q: tenant and program can have at most 255 bytes", t.Name)
 		}
-		c.producers[key] = &producer{[]byte(t.Tenant), []byte(t.Program), t.Expires}
+		c.producers[key] = &producer{t.Name, []byte(t.Tenant), []byte(t.Program), t.Expires}
 	}
 	c.strict, c.gauges = p.Strict, gauges(p.Rates, old)
 	if len(p.EventTypes) > 0 {

@@ -63,6 +63,7 @@ type problem struct {
 	detail     string
 	violations []catalogue.Violation // of a schema
 	retryAfter int                   // seconds, where the kind does not know; 0 = it does
+	producer   string                // the token's name, when it is known
 }
 
 // body is the answer's body, RFC 9457.
@@ -93,6 +94,7 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx, p problem) {
 	if p.kind.header != "" {
 		r.Header.Set(p.kind.header, p.kind.value)
 	}
+	s.logRefused(ctx, p)
 	if p.kind.close {
 		ctx.SetConnectionClose()
 		lingerOn(ctx)

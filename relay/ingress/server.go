@@ -77,6 +77,8 @@ type Server struct {
 	opts     Options
 	policy   atomic.Pointer[policy]
 	draining atomic.Bool
+	boot     string // see log.go
+	refusals refusals
 	scratch  sync.Pool // of *scratch
 
 	gate *gate
@@ -99,6 +101,7 @@ func New(o Options) (*Server, error) {
 	if err := s.SetPolicy(o.Policy); err != nil {
 		return nil, fmt.Errorf("make ingress: %w", err)
 	}
+	s.boot = newBoot()
 	s.scratch.New = func() any { return newScratch() }
 	s.waiting, s.giveUp = context.WithCancel(context.Background())
 	s.gate = newGate(o.Listener, o, func() { o.Metrics.IngressRequest(metrics.RouteOther, kindBusy.status) })
