@@ -122,3 +122,24 @@ func TestPlanOfAnotherConfig(t *testing.T) {
 		t.Errorf("%v %+v\n%s", err, plan, lines(plan))
 	}
 }
+
+// An invalid reload changes nothing: not even a webhook that its receiver has disabled is enabled again.
+func TestInvalidReloadEnablesNothing(t *testing.T) {
+	rec := receiver(t, nil, "gone")
+	if err := rec.Answer("gone", bench.Answer{Status: 410}); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, t.TempDir(), "webhooks:\n"+hook(rec, "gone", ""))
+	r.send(`{"type":"a"}`)
+	disabled := func() int { r.mu.Lock(); defer r.mu.Unlock(); return len(r.disabled) }
+	r.eventually("disabled", func() bool { return disabled() == 1 })
+	changed := strings.Replace(hook(rec, "gone", ""), rec.URL("gone"), rec.URL("gone")+"?v=2", 1)
+	r.loadedFrom("webhooks:\n" + changed + hook(rec, "bad", ", filter: '1 +'"))
+	if _, err := r.ReloadFiles(t.Context()); err == nil || disabled() != 1 {
+		t.Errorf("%v, %d disabled", err, disabled())
+	}
+	r.loadedFrom("webhooks:\n" + changed)
+	if _, err := r.ReloadFiles(t.Context()); err != nil || disabled() != 0 {
+		t.Errorf("%v, %d disabled", err, disabled())
+	}
+}

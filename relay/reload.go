@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"reflect"
 	"strings"
 	"time"
@@ -18,8 +19,7 @@ import (
 
 // build compiles a configuration's webhooks. broken says which of those that were made through the API cannot be used, changed which one is being changed.
 func (r *Relay) build(ctx context.Context, c *config.Config, broken map[string]string, changed string) (*built, error) {
-	r.enable(ctx, c)
-	b := &builder{cfg: c, host: r.host, old: r.built, metrics: r.metrics, disabled: r.disabled, broken: broken, changed: changed,
+	b := &builder{cfg: c, host: r.host, old: r.built, metrics: r.metrics, disabled: r.stillDisabled(c), broken: broken, changed: changed,
 		secret: func(w *webhooks.Webhook, spec sign.Spec) (string, error) {
 			secret, fresh, err := r.keptSecret(w, spec)
 			if fresh {
@@ -37,6 +37,7 @@ func (r *Relay) build(ctx context.Context, c *config.Config, broken map[string]s
 	if len(problems) > 0 {
 		return nil, problems
 	}
+	r.enable(ctx, c)
 	return out, nil
 }
 
@@ -222,21 +223,32 @@ func (r *Relay) disable(w *webhooks.Webhook, reason string) {
 	r.table.Store(table)
 }
 
-// enable lifts the marks of webhooks that c has changed.
-func (r *Relay) enable(ctx context.Context, c *config.Config) {
+// stillDisabled is r.disabled without the webhooks that c has changed.
+func (r *Relay) stillDisabled(c *config.Config) map[event.WebhookID]string {
+	still := maps.Clone(r.disabled)
 	for i := range c.Webhooks {
 		w := &c.Webhooks[i]
 		id := webhookID(w)
-		mark, marked := r.disabled[id]
-		if !marked || w.Status == string(webhooks.StatusActive) && marks(mark, w.URL) {
+		if mark, marked := still[id]; marked && !(w.Status == string(webhooks.StatusActive) && marks(mark, w.URL)) {
+			delete(still, id)
+		}
+	}
+	return still
+}
+
+// enable lifts the marks of webhooks that c has changed. It is called once c is known to be good: an invalid configuration changes nothing.
+func (r *Relay) enable(ctx context.Context, c *config.Config) {
+	still := r.stillDisabled(c)
+	for id := range r.disabled {
+		if _, marked := still[id]; marked {
 			continue
 		}
-		delete(r.disabled, id)
 		if err := r.queue.Put(ctx, disabledPrefix+id.String(), nil); err != nil {
-			r.log.Error("cannot remove the mark of a disabled webhook", "webhook", w.Name, "error", err)
+			r.log.Error("cannot remove the mark of a disabled webhook", "id", id.String(), "error", err)
 		}
-		r.log.Info("webhook enabled again: its definition has changed", "webhook", w.Name)
+		r.log.Info("webhook enabled again: its definition has changed", "id", id.String())
 	}
+	r.disabled = still
 }
 
 func urlPrint(url string) string {
