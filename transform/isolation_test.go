@@ -258,18 +258,18 @@ func TestSwap(t *testing.T) {
 	}
 	var memory [2]uint64
 	var goroutines [2]int
-	for i := range 150 {
+	for i := range 350 {
 		next := version(i)
 		mu.Lock()
 		old := current
 		current = next
 		mu.Unlock()
 		old.Close(ctx)
-		if i == 50 || i == 149 {
+		if i == 50 || i == 349 {
 			var s runtime.MemStats
 			runtime.GC()
 			runtime.ReadMemStats(&s)
-			memory[i/149], goroutines[i/149] = s.HeapAlloc, runtime.NumGoroutine()
+			memory[i/349], goroutines[i/349] = s.HeapAlloc, runtime.NumGoroutine()
 		}
 	}
 	close(stop)
@@ -278,12 +278,12 @@ func TestSwap(t *testing.T) {
 	if kept(h) != 0 {
 		t.Errorf("%d modules are still kept", kept(h))
 	}
-	t.Logf("heap after 50 and 150 swaps: %d, %d; goroutines %v", memory[0], memory[1], goroutines)
+	t.Logf("heap after 50 and 350 swaps: %d, %d; goroutines %v", memory[0], memory[1], goroutines)
 	if goroutines[1] > goroutines[0]+2 { // a compilation may be on its way out
-		t.Errorf("goroutines after 50 and 150 swaps: %v", goroutines)
+		t.Errorf("goroutines after 50 and 350 swaps: %v", goroutines)
 	}
 	if memory[1] > memory[0]+4<<20 {
-		t.Errorf("heap after 50 swaps %d, after 150 %d", memory[0], memory[1])
+		t.Errorf("heap after 50 swaps %d, after 350 %d", memory[0], memory[1])
 	}
 }
 

@@ -95,3 +95,41 @@ func TestChain(t *testing.T) {
 		}
 	}
 }
+
+// TestSwappedTransform: an attempt whose transform was replaced by a reload goes through the new one, whatever on_error says.
+func TestSwappedTransform(t *testing.T) {
+	ctx := context.Background()
+	host, err := transform.NewHost(ctx, transform.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { host.Close(ctx) })
+	m, err := host.Compile(ctx, "m", deciding(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close(ctx) })
+	handle := metrics.New().Transform("m")
+	target := func(on OnError, closed bool) *Target {
+		p, err := host.NewPool(m, transform.PoolConfig{Size: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { p.Close(ctx) })
+		if closed {
+			p.Close(ctx)
+		}
+		return &Target{Webhook: &webhooks.Webhook{Name: "w"}, Steps: []Step{{Pool: p, OnError: on, Metrics: handle}}}
+	}
+	for _, on := range []OnError{OnErrorRetry, OnErrorDead, OnErrorDrop, OnErrorSendOriginal} {
+		w := &worker{ctx: ctx, lane: &lane{d: &Deliverer{}, target: target(on, false)}}
+		old := target(on, true)
+		if o := w.transform(old); !o.swapped || !o.Ours || o.Final || o.Reason != queue.ReasonTransform {
+			t.Errorf("%v: %+v", on, o)
+		}
+		now, _ := w.lane.current()
+		if o := w.transform(now); o.Reason != queue.ReasonDropped || o.swapped {
+			t.Errorf("%v: %+v", on, o)
+		}
+	}
+}

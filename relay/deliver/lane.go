@@ -39,6 +39,13 @@ func newLane(d *Deliverer, id event.WebhookID) *lane {
 	return &lane{d: d, id: id, line: d.lineLocked("")}
 }
 
+// current is what the lane's deliveries are made by now.
+func (l *lane) current() (*Target, *client) {
+	l.d.mu.Lock()
+	defer l.d.mu.Unlock()
+	return l.target, l.client
+}
+
 // setTargetLocked gives the lane its webhook. A webhook whose definition has changed starts with a fresh circuit: the change may be the cure.
 func (l *lane) setTargetLocked(t *Target) {
 	old := l.target

@@ -52,6 +52,7 @@ func (d *Deliverer) workLoop() {
 			if extra := extraCost(len(w.delivery.Buf)); extra > 0 || w.delivery.More {
 				d.leased(l, ln, extra, w.delivery.More)
 			}
+			w.lane = l
 			r = w.settle(&w.delivery, target, client)
 		}
 		d.mu.Lock()

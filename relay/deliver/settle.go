@@ -32,6 +32,7 @@ type worker struct {
 	response fasthttp.Response
 	exchange exchange        // of request and response
 	ctx      context.Context // of its transforms: never ends, but for a preview
+	lane     *lane           // whose delivery it is, nil = nobody's
 	token    []byte          // the access token in request, as a header value; nil = none
 	prepared *client         // whose constant parts request holds, nil = nobody's
 	trial    *Trial          // what a preview or test notes down; nil = this is a delivery
@@ -69,11 +70,24 @@ func (w *worker) settle(del *queue.Delivery, t *Target, c *client) result {
 	if t == nil {
 		return w.finish(del, t, start, Outcome{Reason: queue.ReasonNoWebhook, Detail: "the webhook is not configured any more"})
 	}
-	if o := w.compose(del, t, c, start); o.Reason != queue.ReasonNone { // 4, 5, 6
+	o := w.compose(del, t, c, start) // 4, 5, 6
+	for range maxSwaps {
+		if !o.swapped || w.lane == nil {
+			break
+		}
+		if t, c = w.lane.current(); t == nil {
+			return w.finish(del, t, start, Outcome{Reason: queue.ReasonNoWebhook, Detail: "the webhook is not configured any more"})
+		}
+		o = w.compose(del, t, c, start)
+	}
+	if o.Reason != queue.ReasonNone {
 		return w.finish(del, t, start, o)
 	}
 	return w.finish(del, t, start, w.sendAuthorized(c)) // 7, 8
 }
+
+// maxSwaps is how often an attempt begins anew because a reload has replaced its transforms.
+const maxSwaps = 3
 
 // compose makes the request of an attempt, to the last byte of its signature: steps 4 to 6. Previews and tests (preview.go) go through it
 // as deliveries do, so what they show is what is sent.
@@ -123,6 +137,9 @@ func (w *worker) transform(t *Target) Outcome {
 		}
 		s.Metrics.Ran(w.shaped.Duration - before)
 		if err != nil {
+			if failureLabel(err) == closedLabel { // a reload has replaced it since the attempt began: on_error is not for that
+				return Outcome{Reason: queue.ReasonTransform, Detail: err.Error(), Ours: true, swapped: true}
+			}
 			if s.OnError == OnErrorSendOriginal {
 				s.Metrics.Failed(failureLabel(err))
 				w.shaped.Reset()
@@ -170,6 +187,8 @@ func (s *Step) failed(err error) Outcome {
 	}
 	return o
 }
+
+var closedLabel = transform.KindClosed.String()
 
 func failureLabel(err error) string {
 	var te *transform.Error

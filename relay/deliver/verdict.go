@@ -17,6 +17,7 @@ type Outcome struct {
 	Detail     string // one line, no secrets
 	Ours       bool   // our fault, not the receiver's: no attempt is counted
 	Final      bool   // it would fail in the same way again
+	swapped    bool   // a transform was closed by a reload before it got the event
 }
 
 // Action is what becomes of a delivery.
