@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"edgerelay/plugins"
@@ -100,7 +101,7 @@ func FuzzConfigs(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, config []byte) {
 		for name, module := range modules {
-			pool, err := host.NewPool(module, transform.PoolConfig{Config: config, Size: 1, QuarantineAfter: -1})
+			pool, err := host.NewPool(module, transform.PoolConfig{Config: config, Size: 1, QuarantineAfter: -1, Limits: transform.Limits{Timeout: time.Minute}})
 			if err != nil {
 				if !strings.Contains(err.Error(), "init: init returned 1: ") {
 					t.Errorf("%s: %v\nconfig: %.300q", name, err, config)
