@@ -24,14 +24,14 @@ func newEventTypesCommand() *cobra.Command {
 	var f eventTypesFlags
 	cmd := &cobra.Command{
 		Use:   "event-types",
-		Short: "List and show the catalogue of event types",
-		Long:  "The catalogue says which types of events there are, what they mean and what they look like. These commands ask the running relay.",
+		Short: "List, show and change the catalogue of event types",
+		Long:  "The catalogue says which types of events there are, what they mean and what they look like. These commands ask the running relay. Those of its\nconfig files are changed there.",
 		Example: `  edgerelay event-types ls --search order
   edgerelay event-types show order.paid`,
 	}
 	f.clientFlags.add(cmd, "http://127.0.0.1:8081", "EDGERELAY_ADMIN_TOKEN", "management API")
 	cmd.PersistentFlags().BoolVar(&f.json, "json", false, "print JSON, one object per line")
-	return group(cmd, newEventTypesList(&f), newEventTypesShow(&f))
+	return group(cmd, newEventTypesList(&f), newEventTypesShow(&f), newEventTypesCreate(&f), newEventTypesEdit(&f), newEventTypesRemove(&f))
 }
 
 func newEventTypesList(f *eventTypesFlags) *cobra.Command {
@@ -131,12 +131,8 @@ func newEventTypesShow(f *eventTypesFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			path := "/api/v1/event-types/" + url.PathEscape(args[0])
-			if tenant != "" {
-				path += "?" + url.Values{"tenant": {tenant}}.Encode()
-			}
 			var raw json.RawMessage
-			if _, err := c.do(cmd.Context(), "GET", path, nil, &raw); err != nil {
+			if _, err := c.do(cmd.Context(), "GET", eventTypePath(args[0], tenant), nil, &raw); err != nil {
 				return err
 			}
 			if f.json {

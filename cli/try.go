@@ -69,7 +69,7 @@ func newTryCommand() *cobra.Command {
 func (f *tryFlags) run(cmd *cobra.Command, args []string) error {
 	var sample relay.Sample
 	if f.event != "" {
-		text, err := readEventFile(cmd, f.event)
+		text, err := readSmall(cmd, f.event, "event")
 		if err != nil {
 			return err
 		}
@@ -87,14 +87,14 @@ func (f *tryFlags) run(cmd *cobra.Command, args []string) error {
 	return f.online(cmd, args, sample)
 }
 
-// readEventFile reads an event from a file or the standard input; nobody's event is longer than the relay takes.
-func readEventFile(cmd *cobra.Command, name string) ([]byte, error) {
+// readSmall reads a file or the standard input; nothing that is sent to a relay is longer than 64 MiB.
+func readSmall(cmd *cobra.Command, name, what string) ([]byte, error) {
 	const most = 64 << 20
 	in := cmd.InOrStdin()
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {
-			return nil, fmt.Errorf("read event: %w", err)
+			return nil, fmt.Errorf("read %s: %w", what, err)
 		}
 		defer f.Close()
 		in = f
@@ -102,11 +102,11 @@ func readEventFile(cmd *cobra.Command, name string) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(in, most+1))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("read event: %w", err)
+		return nil, fmt.Errorf("read %s: %w", what, err)
 	case len(text) > most:
-		return nil, errors.New("read event: it is longer than any relay takes")
+		return nil, fmt.Errorf("read %s: it is longer than any relay takes", what)
 	case len(strings.TrimSpace(string(text))) == 0:
-		return nil, errors.New("read event: it is empty")
+		return nil, fmt.Errorf("read %s: it is empty", what)
 	}
 	return text, nil
 }

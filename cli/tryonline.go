@@ -25,7 +25,7 @@ func (f *tryFlags) online(cmd *cobra.Command, args []string, sample relay.Sample
 	}
 	ask := admin.TryRequest{Event: sample.Event, Example: sample.Example, Stored: f.from, Compare: f.compare}
 	if f.draft != "" {
-		text, err := readEventFile(cmd, f.draft)
+		text, err := readSmall(cmd, f.draft, "draft")
 		if err != nil {
 			return err
 		}
