@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"edgerelay/relay/history"
 	"edgerelay/relay/payload"
 	"edgerelay/relay/replay"
+	"edgerelay/relay/store"
 )
 
 // openJobs goes on with the jobs of earlier starts. The webhooks are known by now.
@@ -21,13 +23,34 @@ func (r *Relay) openJobs() (err error) {
 				return "", "", false
 			}
 			return w.Name, w.Tenant, true
-		}})
+		}, Audit: r.auditJob})
 	if err != nil {
 		return err
 	}
 	r.stopLast("jobs", func(context.Context) error { r.jobs.Close(); return nil })
 	r.jobs.Resume()
 	return nil
+}
+
+// auditJob notes that somebody has started a job, and how it ended: an erasure's entry is its receipt.
+func (r *Relay) auditJob(j replay.Job) {
+	d := describeJob(j)
+	e := &store.Entry{Actor: j.Spec.By, Action: d.Status, Kind: "job", Object: j.ID, Name: d.Kind}
+	if d.Status == string(replay.Running) {
+		e.Action = "start"
+	}
+	if len(d.Tenants) == 1 {
+		e.Tenant = d.Tenants[0]
+	}
+	var err error
+	if e.After, err = json.Marshal(d); err == nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		err = r.store.Note(ctx, e)
+	}
+	if err != nil {
+		r.log.Warn("cannot note a job in the audit log", "job", j.ID, "error", err)
+	}
 }
 
 // compileWhere makes a condition of an expression, with the words of filters.

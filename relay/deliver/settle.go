@@ -7,6 +7,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"edgerelay/relay/event"
 	"edgerelay/relay/history"
 	"edgerelay/relay/payload"
 	"edgerelay/relay/queue"
@@ -248,7 +249,7 @@ func (w *worker) finish(del *queue.Delivery, t *Target, start time.Time, o Outco
 	if r.sent || r.delivered {
 		m.DeliveryDuration.Observe(now.Sub(start).Seconds())
 	}
-	if r.delivered {
+	if r.delivered && del.Event.Mark == event.MarkNone { // a replay is as old as people like
 		m.DeliveryEndToEnd.Observe(now.Sub(time.UnixMicro(del.Event.Accepted)).Seconds())
 	}
 	w.log(del, t, r, o, now.Sub(start))

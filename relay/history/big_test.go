@@ -15,7 +15,7 @@ import (
 
 var (
 	manyAttempts = flag.Int("history.attempts", 30_000, "how many attempts TestManyAttempts stores; from a million on, its times are checked")
-	soakFactor   = flag.Int("history.soak", 3, "how many times max_bytes TestSoak sends through")
+	soakFactor   = flag.Int("history.soak", 2, "how many times max_bytes TestSoak sends through")
 )
 
 // TestManyAttempts stores a million attempts when it is told to, spread over ten hours, and looks for some of them.

@@ -14,6 +14,7 @@ import (
 func (s *Store) maintain(found []*slice) {
 	defer s.done.Done()
 	s.openOld(found)
+	<-s.writing
 	close(s.loaded)
 	tick := time.NewTicker(janitorEvery)
 	defer tick.Stop()

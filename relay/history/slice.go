@@ -336,7 +336,7 @@ func (s *slice) pack(buffer int, value []byte) []byte {
 }
 
 // mostUnpacked bounds what a damaged block can ask for.
-const mostUnpacked = 64 << 20
+const mostUnpacked = 16 << 20
 
 func unpack(v []byte) ([]byte, error) {
 	switch {

@@ -75,11 +75,12 @@ type Store struct {
 	ring     *ring
 	redact   *redactor
 
-	mu     sync.RWMutex // guards list and current
-	list   []*slice     // ordered; replaced, never changed
-	cur    *slice       // the newest recent one, which the writer writes; nil = the next record makes one
-	begun  time.Time    // of cur
-	loaded chan struct{}
+	mu      sync.RWMutex  // guards list and current
+	list    []*slice      // ordered; replaced, never changed
+	cur     *slice        // the newest recent one, which the writer writes; nil = the next record makes one
+	begun   time.Time     // of cur
+	loaded  chan struct{} // closed when every slice of earlier starts is open
+	writing chan struct{} // closed when the newest of them is
 
 	maintenance sync.Mutex // one of: retention, erasure
 	failedTo    *slice     // the newest slice of failures, which maintenance writes
@@ -124,7 +125,7 @@ func Open(opt Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{opt: opt, redact: redact, ring: newRing(first), loaded: make(chan struct{}), syncs: make(chan chan struct{}), rolls: make(chan chan *slice), rolled: make(chan *slice, 64), freed: make(chan struct{}, 1),
+	s := &Store{opt: opt, redact: redact, ring: newRing(first), loaded: make(chan struct{}), writing: make(chan struct{}), syncs: make(chan chan struct{}), rolls: make(chan chan *slice), rolled: make(chan *slice, 64), freed: make(chan struct{}, 1),
 		stop: make(chan struct{}), scratch: newNameCache()}
 	s.recorder = NewRecorder(RecorderOptions{CaptureBody: opt.CaptureBody})
 	s.recorder.ring, s.recorder.redact = s.ring, redact

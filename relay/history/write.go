@@ -15,6 +15,7 @@ func (s *Store) write(newest *slice) {
 	if newest != nil {
 		s.goOn(newest)
 	}
+	close(s.writing)
 	flush := time.NewTimer(flushEvery)
 	for {
 		select {
