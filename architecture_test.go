@@ -106,7 +106,7 @@ var owners = map[string]string{
 	"github.com/expr-lang/expr":                      "relay/payload",
 	"github.com/prometheus/client_golang":            "relay/metrics",
 	"github.com/wneessen/go-mail":                    "relay/alert",
-	"github.com/emersion/go-smtp":                    "| relay/alert",
+	"github.com/emersion/go-smtp":                    "| relay/alert relay",
 	"github.com/HdrHistogram/hdrhistogram-go":        "bench cli",
 	"github.com/spf13/cobra":                         "cli",
 	"github.com/danielgtaylor/huma":                  "relay/admin", // schemas and the API document

@@ -155,7 +155,7 @@ func TestMailToEachRecipient(t *testing.T) {
 			t.Errorf("header %v", got.header)
 		}
 		for _, want := range []string{"tenant acme", "program summer", "order-7", "order.paid", "timeout", "6 attempts",
-			"https://relay.example/deliveries/" + n.Delivery, "https://relay.example/webhooks/" + feed.String()} {
+			"https://relay.example/ui/t/acme/deliveries/" + n.Delivery, "https://relay.example/ui/t/acme/webhooks/" + feed.String()} {
 			if !strings.Contains(got.body, want) {
 				t.Errorf("%q is missing in\n%s", want, got.body)
 			}

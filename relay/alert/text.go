@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,7 +74,7 @@ func writeWebhook(b *strings.Builder, d *digest, dashboard string) {
 	}
 	b.WriteString("\n")
 	if dashboard != "" {
-		fmt.Fprintf(b, "  %s/webhooks/%s\n", dashboard, d.ID)
+		fmt.Fprintf(b, "  %s/webhooks/%s\n", page(dashboard, d.Tenant), d.ID)
 	} else {
 		fmt.Fprintf(b, "  id: %s\n", d.ID)
 	}
@@ -105,7 +106,7 @@ func writeWebhook(b *strings.Builder, d *digest, dashboard string) {
 	for _, s := range d.Samples {
 		fmt.Fprintf(b, "  - event %s (%s), %s, %s, %s\n", line(s.Event, 255), line(s.Type, 255), line(s.Class, 40), count(s.Attempts, "attempt", "attempts"), when(s.At))
 		if dashboard != "" {
-			fmt.Fprintf(b, "    %s/deliveries/%s\n", dashboard, s.Delivery)
+			fmt.Fprintf(b, "    %s/deliveries/%s\n", page(dashboard, d.Tenant), s.Delivery)
 		} else {
 			fmt.Fprintf(b, "    edgerelay deliveries show %s\n", s.Delivery)
 		}
@@ -124,6 +125,11 @@ func writeQueue(b *strings.Builder, d *digest) {
 	}
 	const mib = 1 << 20
 	fmt.Fprintf(b, "  queue: %d MiB of %d MiB (queue.max_bytes); free disk: %d MiB\n", d.Bytes/mib, d.MaxBytes/mib, d.DiskFree/mib)
+}
+
+// page is where the dashboard shows a tenant's things.
+func page(dashboard, tenant string) string {
+	return dashboard + "/ui/t/" + url.PathEscape(tenant)
 }
 
 func when(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
