@@ -25,6 +25,9 @@ func (s *Store) maintain(found []*slice) {
 				s.abandon(sl, err)
 			}
 		case <-tick.C:
+			if err := s.rollOld(); err != nil {
+				s.opt.Log.Error("the history cannot seal a part", "error", err)
+			}
 		case <-s.stop:
 			return
 		}
@@ -32,6 +35,31 @@ func (s *Store) maintain(found []*slice) {
 			s.opt.Log.Error("the history cannot be kept within its bounds", "error", err)
 		}
 	}
+}
+
+// rollOld seals the slice that is being written when its time is over although nothing comes any more: else it would never expire.
+func (s *Store) rollOld() error {
+	s.mu.RLock()
+	old := s.cur != nil && s.opt.Now().Sub(s.begun) >= s.opt.Retention/sliceAges
+	s.mu.RUnlock()
+	if !old {
+		return nil
+	}
+	done := make(chan *slice, 1)
+	select {
+	case s.rolls <- done:
+	case <-s.stop:
+		return nil
+	}
+	sl := <-done
+	if sl == nil {
+		return nil
+	}
+	if err := s.seal(sl); err != nil {
+		s.abandon(sl, err)
+		return err
+	}
+	return nil
 }
 
 // abandon takes a slice out that cannot be used any more, and moves it aside.
@@ -74,6 +102,14 @@ func (s *Store) Retain() error {
 	defer s.maintenance.Unlock()
 	now := s.opt.Now()
 	before := func(d time.Duration) int64 { return now.Add(-d).UnixMicro() }
+	if to := s.failedTo; to != nil && to.maxTime < before(s.opt.FailedRetention) {
+		s.mu.Lock()
+		s.failedTo = nil
+		s.mu.Unlock()
+		if err := s.seal(to); err != nil {
+			s.abandon(to, err)
+		}
+	}
 	for _, sl := range s.slices() {
 		var err error
 		switch {

@@ -366,6 +366,28 @@ func TestRetention(t *testing.T) {
 	}
 }
 
+// TestNothingComesAnyMore: what is kept expires although nothing new makes the slices roll.
+func TestNothingComesAnyMore(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.Retention, o.FailedRetention = 72*time.Hour, 240*time.Hour })
+	r.deliver(r.newEvent("acme", "bad", "x", `{}`), feed, StatusRetrying, StatusDead)
+	if err := r.Flush(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	pass := func(d time.Duration) {
+		r.clock.add(d)
+		if err := errors.Join(r.rollOld(), r.Retain()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pass(100 * time.Hour)
+	want(t, "events and attempts", []int{len(r.events(Query{})), len(r.attempts(Query{}))}, []int{0, 2})
+	pass(200 * time.Hour)
+	want(t, "attempts", len(r.attempts(Query{})), 0)
+	if names, _ := filepath.Glob(filepath.Join(r.opt.Dir, "[rf]-*")); len(names) > 0 {
+		t.Errorf("left: %v", names)
+	}
+}
+
 func TestErase(t *testing.T) {
 	r := newRig(t, nil)
 	for i := range 50 {

@@ -71,12 +71,15 @@ func (s *Store) openOld(found []*slice) {
 	for _, f := range found {
 		sl, err := s.openSlice(f.dir, f.tier, f.first, f.generation, true)
 		if err != nil { // perhaps only not closed properly: Badger repairs what it may write
-			sl, err = s.openSlice(f.dir, f.tier, f.first, f.generation, false)
+			if sl, err = s.openSlice(f.dir, f.tier, f.first, f.generation, false); err == nil {
+				err = s.seal(sl)
+			}
 		}
 		if err != nil {
 			s.setAside(f.dir, err)
 			continue
 		}
+		sl.sealed = diskUse(sl.dir)
 		s.add(sl)
 		select {
 		case <-s.stop:
