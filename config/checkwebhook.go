@@ -9,6 +9,9 @@ import (
 	"unicode"
 )
 
+// maxTransforms is how long a chain may be: each module has instances of its own, also while a draft is tried.
+const maxTransforms = 32
+
 // maxSecrets is how many signing secrets may be live at once: each makes the signature header longer.
 const maxSecrets = 10
 
@@ -31,6 +34,9 @@ func (c *Config) checkWebhook(path string, w *Webhook) {
 		c.checkUseOfAuthorization(path, w)
 	}
 	c.checkWebhookTLS(path, w)
+	if len(w.Transform) > maxTransforms {
+		c.fault(path+".transform", "has %d entries, at most %d are allowed: each has memory of its own", len(w.Transform), maxTransforms)
+	}
 	for i := range w.Transform {
 		c.checkTransform(fmt.Sprintf("%s.transform[%d]", path, i), &w.Transform[i])
 	}

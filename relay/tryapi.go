@@ -13,6 +13,7 @@ import (
 	"edgerelay/config"
 	"edgerelay/relay/admin"
 	"edgerelay/relay/event"
+	"edgerelay/relay/store"
 	"edgerelay/relay/webhooks"
 )
 
@@ -84,6 +85,9 @@ func reaches(tenants []string, tenant string) bool {
 // draft adds a draft to c. It is a version of published, or of the webhook with its tenant and name, if there is one: it has that one's id and, unless it brings
 // its own, that one's secrets.
 func (r *Relay) draft(c *config.Config, text []byte, published int, tenants []string) (next *config.Config, at, version int, err error) {
+	if len(text) > store.MaxText {
+		return nil, 0, 0, admin.Mistakes{{Path: "draft", Message: fmt.Sprintf("has %d bytes, at most %d could be kept", len(text), store.MaxText)}}
+	}
 	made, problems := c.MakeWebhook(text)
 	if made == nil {
 		return nil, 0, 0, mistakes(problems, "draft", "")
