@@ -56,6 +56,10 @@ func TestReceiversVerify(t *testing.T) {
 		}
 	}))
 	defer libraries.Close()
+	kinds := []string{payload.JSON, payload.XML, payload.Plain, payload.Form, payload.Raw}
+	if testing.Short() {
+		kinds = kinds[:1]
+	}
 	for _, c := range cases {
 		signer, err := sign.Build(c.spec)
 		if err != nil {
@@ -72,7 +76,7 @@ func TestReceiversVerify(t *testing.T) {
 		}
 		for _, url := range urls {
 			for _, method := range methods {
-				for _, kind := range []string{payload.JSON, payload.XML, payload.Plain, payload.Form, payload.Raw} {
+				for _, kind := range kinds {
 					r := newRig(t, url, method, func(w *webhooks.Webhook) {
 						w.Signer = signer
 						if w.Payload, err = payload.Compile(payload.Spec{Type: kind}); err != nil {
@@ -88,7 +92,7 @@ func TestReceiversVerify(t *testing.T) {
 				}
 			}
 		}
-		if n := ours.Snapshot(); n.BadSignatures > 0 || n.Delivered != 100 {
+		if n := ours.Snapshot(); n.BadSignatures > 0 || n.Delivered != int64(2*2*len(methods)*len(kinds)) {
 			t.Errorf("%s: %+v", c.spec.Scheme, n)
 		}
 		ours.Close(t.Context())

@@ -73,7 +73,9 @@ func Open(o Options) *Tracer {
 	case o.Ratio > 0:
 		t.share = uint64(o.Ratio * math.MaxUint64)
 	}
-	t.client = &http.Client{Timeout: postTime, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	direct := http.DefaultTransport.(*http.Transport).Clone()
+	direct.Proxy = nil // nothing of the relay goes where the environment says
+	t.client = &http.Client{Transport: direct, Timeout: postTime, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.running.Add(1)
 	go t.loop()
