@@ -19,6 +19,7 @@ import (
 
 func newRunCommand() *cobra.Command {
 	var files []string
+	var watch bool
 	cmd := &cobra.Command{
 		Use:   "run [-c FILE]...",
 		Short: "Run the relay until it is told to stop",
@@ -35,10 +36,12 @@ func newRunCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d := &daemon{cmd: cmd, files: files}
+			d.watching = watch && len(files) > 0
 			return d.run(cmd.Context())
 		},
 	}
 	addConfigFlag(cmd, &files)
+	cmd.Flags().BoolVar(&watch, "watch", false, "load the config again by itself when one of its files has changed; schemas, modules and certificates that it names are not watched")
 	return cmd
 }
 
@@ -56,6 +59,8 @@ type daemon struct {
 	level slog.LevelVar
 	relay *relay.Relay
 
+	watching bool // load again when the files change
+	changed  chan struct{}
 	signals  chan os.Signal
 	ended    chan error    // the relay's result
 	reloaded chan struct{} // a reload has ended
@@ -92,6 +97,10 @@ func (d *daemon) run(ctx context.Context) error {
 	defer stop()
 	d.ended, d.reloaded = make(chan error, 1), make(chan struct{}, 1)
 	go func() { d.ended <- d.relay.Run(running) }()
+	if d.watching {
+		d.changed = make(chan struct{})
+		go d.watch(running, watchInterval, d.changed)
+	}
 	return d.loop(running, stop)
 }
 
@@ -109,6 +118,9 @@ func (d *daemon) loop(ctx context.Context, stop func()) error {
 			case d.again:
 				d.startReload(ctx)
 			}
+		case <-d.changed: // nil without --watch
+			d.log.Info("the config files have changed")
+			d.startReload(ctx)
 		case s := <-d.signals:
 			switch {
 			case s == syscall.SIGHUP:
