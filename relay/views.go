@@ -101,7 +101,7 @@ func (r *Relay) webhooks() []admin.Webhook {
 // view describes webhook i with what its lane is doing; r.mu is held.
 func (r *Relay) view(i int, l deliver.LaneInfo) admin.Webhook {
 	c := &r.cfg.Webhooks[i]
-	v := admin.Webhook{ID: webhookID(c).String(), Name: c.Name, Description: c.Description, Tenant: c.Tenant, Program: c.Program, Origin: originOf(c),
+	v := admin.Webhook{Locked: r.cfg.Policy.LockEndpoint, ID: webhookID(c).String(), Name: c.Name, Description: c.Description, Tenant: c.Tenant, Program: c.Program, Origin: originOf(c),
 		Events: c.Events, URL: c.URL, Method: c.Method, Status: c.Status, Circuit: l.State.String(), OnPaused: c.OnPaused, PayloadType: c.Payload.Type, Authorization: c.Authorization,
 		Sending:  admin.Sending{Reason: l.Reason, RetryAt: l.Until.UTC(), Limit: l.Limit, Throttled: l.Throttled, FailingSince: l.FailingSince.UTC()},
 		Counters: admin.Counters{Delivered: l.Delivered, Failed: l.Failed, Dead: l.Dead, InFlight: int64(l.InFlight)}}

@@ -20,7 +20,15 @@ func (b *tab) shoot(name string) {
 	}
 	take := func(suffix string) {
 		var png []byte
-		b.do(chromedp.FullScreenshot(&png, 100))
+		var height int64
+		width := int64(1280)
+		if suffix == "-phone" {
+			width = 390
+		}
+		b.do(chromedp.Evaluate(`document.documentElement.scrollHeight`, &height))
+		b.size(width, max(height, 800), suffix == "-phone") // what sticks to the window's edge is then at the page's edge
+		b.do(chromedp.CaptureScreenshot(&png))
+		b.size(width, 844, suffix == "-phone")
 		if err := os.WriteFile(filepath.Join(*shotsDir, name+suffix+".png"), png, 0o644); err != nil {
 			b.t.Fatal(err)
 		}
@@ -42,25 +50,17 @@ func TestScreenshots(t *testing.T) {
 	if err := os.MkdirAll(*shotsDir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	p := run(t, `
-tenants:
-  - { id: acme, name: Acme Rewards, programs: [ { id: summer, name: Summer 26 } ] }
-  - { id: zeta, name: Zeta Loyalty }
-webhooks:
-  - { name: intranet-feed, description: Shows recognitions on the intranet, tenant: acme, events: [recognition.complete, "object.*"], url: "http://127.0.0.1:9/hooks" }
-  - { name: billing, tenant: acme, events: ["order.*"], url: "http://127.0.0.1:9/billing", method: PUT, status: paused }
-  - { name: crm, tenant: acme, program: summer, events: ["member.*"], url: "http://127.0.0.1:9/crm", status: draft }
-`)
-	b := open(t, p)
+	w := newWorld(t)
+	b := open(t, w.program)
 	b.goTo("/ui/login")
 	b.shoot("login")
 	b.signIn(opsToken)
 	b.shoot("tenants")
-	for range 12 {
-		p.send(`{"type":"recognition.complete","tenant":"acme","data":{"points":10}}`)
-	}
-	for name, path := range map[string]string{"overview": "/", "webhooks": "/webhooks"} {
-		b.goTo("/ui/t/acme" + path)
-		b.shoot(name)
+	for _, pg := range w.pages() {
+		b.goTo("/ui/t/acme" + pg.path)
+		if pg.then != nil {
+			pg.then(b)
+		}
+		b.shoot(pg.name)
 	}
 }

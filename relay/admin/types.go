@@ -53,6 +53,7 @@ type Webhook struct {
 	Method        string    `json:"method"`
 	Status        string    `json:"status" enum:"draft,active,paused,disabled" doc:"disabled: by the relay, see disabled_reason."`
 	Disabled      string    `json:"disabled_reason,omitempty"`
+	Locked        bool      `json:"locked,omitempty" doc:"policy.lock_endpoint: url and secret cannot be edited."`
 	OnPaused      string    `json:"on_paused,omitempty" doc:"What happens to events while it is paused: hold or drop."`
 	PayloadType   string    `json:"payload_type,omitempty"`
 	Authorization string    `json:"authorization,omitempty" doc:"Name of its authorization."`

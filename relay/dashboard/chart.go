@@ -118,28 +118,17 @@ func (s *series) line() *chart {
 	c.Label = fmt.Sprintf("Mean time of an attempt: now %s, at most %s.", c.Total, c.Top)
 	var line, area strings.Builder
 	step := float64(chartWidth) / float64(len(s.Latency))
-	open := false
-	var lastX float64
 	for i, v := range s.Latency {
-		x, y := (float64(i)+.5)*step, chartHeight-v/most*(chartHeight-2)
-		switch {
-		case v == 0:
-			if open {
-				fmt.Fprintf(&area, "L%.1f %d Z", lastX, chartHeight)
-			}
-			open = false
+		if v == 0 {
 			continue
-		case !open:
-			fmt.Fprintf(&line, "M%.1f %.1f h1", x-.5, y)
-			fmt.Fprintf(&area, "M%.1f %d L%.1f %.1f", x-.5, chartHeight, x, y)
-			open = true
 		}
-		fmt.Fprintf(&line, "L%.1f %.1f", x, y)
-		fmt.Fprintf(&area, "L%.1f %.1f", x, y)
-		lastX = x
-	}
-	if open {
-		fmt.Fprintf(&area, "L%.1f %d Z", lastX, chartHeight)
+		x, y := float64(i)*step, chartHeight-v/most*(chartHeight-2)
+		if i > 0 && s.Latency[i-1] > 0 {
+			fmt.Fprintf(&line, "V%.1fH%.1f", y, x+step)
+		} else {
+			fmt.Fprintf(&line, "M%.1f %.1fH%.1f", x, y, x+step)
+		}
+		fmt.Fprintf(&area, "M%.1f %dV%.1fH%.1fV%d", x, chartHeight, y, x+step, chartHeight)
 	}
 	c.Line, c.Area = line.String(), area.String()
 	return c

@@ -68,6 +68,7 @@ type when struct {
 	ISO   string
 	Exact string
 	Ago   string
+	Next  bool // it is still to come
 }
 
 func whenAt(t, now time.Time) when {
@@ -75,7 +76,7 @@ func whenAt(t, now time.Time) when {
 		return when{}
 	}
 	t = t.UTC()
-	return when{ISO: t.Format(time.RFC3339Nano), Exact: t.Format("2 Jan 2006, 15:04:05.000 UTC"), Ago: relative(now.Sub(t))}
+	return when{ISO: t.Format(time.RFC3339Nano), Exact: t.Format("2 Jan 2006, 15:04:05.000 UTC"), Ago: relative(now.Sub(t)), Next: t.After(now)}
 }
 
 // relative says how long ago something was, or in how long it will be.

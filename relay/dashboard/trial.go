@@ -133,7 +133,7 @@ func (t *trial) Verdict() string {
 
 // DiffLines are the lines of the comparison with how they are shown.
 func (t *trial) DiffLines() (out []diffLine) {
-	if t.Diff == nil {
+	if t.Diff == nil || *t.Diff == "" {
 		return nil
 	}
 	for _, l := range strings.Split(strings.TrimRight(*t.Diff, "\n"), "\n") {

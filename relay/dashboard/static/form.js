@@ -145,6 +145,7 @@ async function preview() {
   request.textContent = answer.request;
   request.hidden = !answer.request;
   request.dataset.request = '';
+  request.tabIndex = 0;
   box.replaceChildren(note, request);
 }
 form.addEventListener('input', event => {
