@@ -106,7 +106,7 @@ var owners = map[string]string{
 	"github.com/expr-lang/expr":                      "relay/payload",
 	"github.com/prometheus/client_golang":            "relay/metrics",
 	"github.com/wneessen/go-mail":                    "relay/alert",
-	"github.com/emersion/go-smtp":                    "| relay/alert relay",
+	"github.com/emersion/go-smtp":                    "| relay/alert relay scenarios",
 	"github.com/HdrHistogram/hdrhistogram-go":        "bench cli",
 	"github.com/spf13/cobra":                         "cli",
 	"github.com/danielgtaylor/huma":                  "relay/admin", // schemas and the API document
@@ -114,7 +114,7 @@ var owners = map[string]string{
 	"golang.org/x/term":                              "cli",
 	"golang.org/x/text":                              "relay/catalogue", // the words of the schema checker
 	"golang.org/x/sys":                               "relay/queue/badgerq relay/history bench",
-	"github.com/standard-webhooks/standard-webhooks": "| relay/sign relay/deliver",
+	"github.com/standard-webhooks/standard-webhooks": "| relay/sign relay/deliver scenarios",
 	"github.com/stripe/stripe-go":                    "| relay/sign relay/deliver",
 	"github.com/rogpeppe/go-internal":                "| .",
 	"github.com/google/go-cmp":                       "| *",

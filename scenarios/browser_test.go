@@ -247,7 +247,16 @@ func (b *tab) pressing(within, text string) chromedp.Action {
 // fill puts a text into a field in the place of what was there.
 func (b *tab) fill(selector, text string) {
 	b.t.Helper()
-	b.do(chromedp.WaitVisible(selector, chromedp.ByQuery), chromedp.SetValue(selector, "", chromedp.ByQuery), chromedp.SendKeys(selector, text, chromedp.ByQuery))
+	b.do(chromedp.WaitVisible(selector, chromedp.ByQuery), setting(selector, ""))
+	if text != "" {
+		b.do(chromedp.SendKeys(selector, text, chromedp.ByQuery))
+	}
+}
+
+// setting puts a value into a field or a list of choices and says so, as a browser does.
+func setting(selector, value string) chromedp.Action {
+	return chromedp.Evaluate(fmt.Sprintf(`(() => { const e = document.querySelector(%q); e.value = %q;
+		for (const name of ["input", "change"]) e.dispatchEvent(new Event(name, {bubbles: true})); })()`, selector, value), nil)
 }
 
 // text is what a part of the page says.

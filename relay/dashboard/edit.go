@@ -179,8 +179,17 @@ func (q *request) defined(id string) (w webhook, d definition, version string, e
 		return w, nil, "", err
 	}
 	d = whole
+	raw := struct {
+		Definition json.RawMessage `json:"definition"`
+	}{}
 	if inner := object(whole["definition"]); inner != nil {
 		d = inner
+		if err = json.Unmarshal(a.body.Bytes(), &raw); err == nil {
+			err = keepOrder(d, raw.Definition)
+		}
+		if err != nil {
+			return w, nil, "", err
+		}
 	}
 	return w, d, a.header.Get("Etag"), nil
 }

@@ -95,6 +95,40 @@ func decode(text []byte, into any) error {
 	return nil
 }
 
+// compact is JSON that was found to be JSON, without its blanks.
+func compact(text string) json.RawMessage {
+	var b bytes.Buffer
+	if json.Compact(&b, []byte(text)) != nil {
+		return nil
+	}
+	return b.Bytes()
+}
+
+// keepOrder puts what people have written as JSON in the place of what a map made of it, so that its members keep their order.
+func keepOrder(d definition, raw []byte) error {
+	var in struct {
+		Payload struct {
+			Body json.RawMessage `json:"body"`
+		} `json:"payload"`
+		Transform []struct {
+			Config json.RawMessage `json:"config"`
+		} `json:"transform"`
+	}
+	if err := json.Unmarshal(raw, &in); err != nil {
+		return err
+	}
+	if p := object(d["payload"]); p["body"] != nil && in.Payload.Body[0] != '"' {
+		p["body"] = compact(string(in.Payload.Body))
+	}
+	steps, _ := d["transform"].([]any)
+	for i, s := range steps {
+		if m := object(s); m["config"] != nil {
+			m["config"] = compact(string(in.Transform[i].Config))
+		}
+	}
+	return nil
+}
+
 // formOf fills the form with what is defined. Types that are not in the catalogue go into the field for others.
 func formOf(d definition, catalogue []eventType) *hookForm {
 	f := &hookForm{Name: text(d["name"]), Description: text(d["description"]), Program: text(d["program"]), Filter: text(d["filter"]), URL: text(d["url"]),
@@ -305,7 +339,7 @@ func (f *hookForm) payload(d definition) {
 		if err := decode([]byte(f.PayloadBody), &v); err != nil {
 			f.fault("payload.body", "is not JSON: "+err.Error()+". Put texts and {{ expressions }} into quotes.")
 		} else {
-			p["body"] = v
+			p["body"] = compact(f.PayloadBody) // as it was typed: the order of the members is theirs
 		}
 	}
 	if len(p) > 0 {
@@ -333,7 +367,7 @@ func (f *hookForm) transforms(d definition) {
 			if err := decode([]byte(t.Config), &v); err != nil {
 				f.fault(fmt.Sprintf("transform[%d]", i), "its configuration is not JSON: "+err.Error())
 			}
-			step["config"] = v
+			step["config"] = compact(t.Config)
 		}
 		steps = append(steps, step)
 	}
@@ -356,11 +390,52 @@ func (f *hookForm) change(before definition, catalogue []eventType, tenant strin
 		a, had := was[key]
 		b, has := now[key]
 		switch {
-		case has && !had, has && jsonText(a) != jsonText(b):
-			out[key] = b
+		case has && !had:
+			out[key] = mergeDiff(before[key], b) // a default that the form does not show may be there
+		case has && jsonText(a) != jsonText(b):
+			out[key] = mergeDiff(a, b)
 		case had && !has && before[key] != nil:
 			out[key] = nil
 		}
+	}
+	return out
+}
+
+// mergeDiff is the JSON merge patch (RFC 7396) that makes b of a.
+func mergeDiff(a, b any) any {
+	old, ok := plain(a).(map[string]any)
+	if !ok {
+		return b
+	}
+	now, ok := plain(b).(map[string]any)
+	if !ok {
+		return b
+	}
+	out := map[string]any{}
+	for k, v := range now {
+		if before, had := old[k]; !had {
+			out[k] = v
+		} else if jsonText(before) != jsonText(v) {
+			out[k] = mergeDiff(before, v)
+		}
+	}
+	for k := range old {
+		if _, has := now[k]; !has {
+			out[k] = nil
+		}
+	}
+	return out
+}
+
+// plain is v as maps and lists.
+func plain(v any) any {
+	raw, ok := v.(json.RawMessage)
+	if !ok {
+		return v
+	}
+	var out any
+	if decode(raw, &out) != nil {
+		return v
 	}
 	return out
 }

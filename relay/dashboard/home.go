@@ -11,6 +11,8 @@ import (
 var homeRoutes = []route{
 	{"GET /ui/{$}", (*request).home},
 	{"GET /ui/tenants", (*request).tenants},
+	{"GET /ui/webhooks/{id}", (*request).findWebhook},
+	{"GET /ui/deliveries/{id}", (*request).findDelivery},
 	{"POST /ui/logout", (*request).logout},
 	{"GET /ui/t/{tenant}/{$}", (*request).overview},
 }
@@ -43,6 +45,23 @@ func (q *request) home() error {
 	}
 	http.Redirect(q.w, q.Request, "/ui/tenants", http.StatusSeeOther)
 	return nil
+}
+
+// findWebhook and findDelivery lead from a link that knows no tenant, as e-mails have them, to the page.
+func (q *request) findWebhook() error { return q.find("webhooks") }
+
+func (q *request) findDelivery() error { return q.find("deliveries") }
+
+func (q *request) find(kind string) error {
+	id := url.PathEscape(q.PathValue("id"))
+	var found struct {
+		Tenant string `json:"tenant"`
+	}
+	if err := q.all.get("/api/v1/"+kind+"/"+id, nil, &found); err != nil {
+		return err
+	}
+	q.tenant = found.Tenant
+	return q.to("/" + kind + "/" + id)
 }
 
 // tenantsData is the search that a global operator lands on.

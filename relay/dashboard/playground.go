@@ -117,7 +117,7 @@ func (q *request) savePlayed(d *playData, before, def definition) error {
 	was := draftOf(before)
 	for k, v := range def {
 		if jsonText(v) != jsonText(was[k]) {
-			change[k] = v
+			change[k] = mergeDiff(was[k], v)
 		}
 	}
 	for k := range was {
