@@ -128,7 +128,7 @@ func (b *builder) same(u *unit, c *config.Webhook) bool {
 // heldWebhook stands in for one that cannot be compiled, so that its deliveries wait instead of being buried.
 func heldWebhook(c *config.Webhook, id event.WebhookID) *webhooks.Webhook {
 	w := &webhooks.Webhook{ID: id, Name: c.Name, Tenant: c.Tenant, Program: c.Program, Origin: webhooks.OriginAPI, Method: "POST", Scheme: sign.None, Concurrency: 1,
-		Status: webhooks.StatusPaused, Host: "invalid.invalid:443", TLS: true}
+		Status: webhooks.StatusPaused, Host: "invalid.invalid:443", TLS: true, Events: []string{"*"}}
 	w.URL, _ = payload.CompileTemplate("https://invalid.invalid/")
 	w.Payload, _ = payload.Compile(payload.Spec{Type: "json"})
 	w.Signer, _ = sign.Build(sign.Spec{Scheme: sign.None})
