@@ -100,7 +100,7 @@ var owners = map[string]string{
 	"github.com/fsnotify/fsnotify":                   "plugins/kit",
 	"gopkg.in/yaml.v3":                               "config plugins",
 	"github.com/invopop/jsonschema":                  "config",
-	"github.com/santhosh-tekuri/jsonschema":          "plugins relay/catalogue | config",
+	"github.com/santhosh-tekuri/jsonschema":          "plugins relay/catalogue | config relay",
 	"github.com/valyala/fasthttp":                    "relay/ingress relay/deliver bench | . relay",
 	"code.dny.dev/ssrf":                              "relay/guard",
 	"github.com/expr-lang/expr":                      "relay/payload",

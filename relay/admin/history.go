@@ -174,7 +174,7 @@ func (s *Server) historyRoutes() []route {
 			about:   "A search that takes longer than two seconds ends early: reached_at says how far it got, and next_cursor goes on from there."}, s.listEvents),
 		operation(op{method: "GET", path: "/api/v1/events/{id}", id: "get-event", tag: "events", role: RoleViewer, errors: []int{503},
 			summary: "Show one event with its deliveries and every attempt"}, s.getEvent),
-		operation(op{method: "POST", path: "/api/v1/events/{id}/replay", id: "replay-event", tag: "events", role: RoleEditor, status: 202, errors: []int{404, 409, 503},
+		operation(op{method: "POST", path: "/api/v1/events/{id}/replay", id: "replay-event", tag: "events", role: RoleEditor, status: 202, also: []int{200}, errors: []int{404, 409, 503},
 			summary: "Send one event again",
 			about:   "To the webhooks as they are now. The attempts are marked as replayed; the receiver sees the same webhook-id.",
 			bodies:  map[string]string{"all": `{}`, "dry run": `{"dry_run":true}`}}, s.replayEvent),

@@ -134,7 +134,7 @@ func (s *Server) jobRoutes() []route {
 		return nil
 	}
 	dead := func(path, id, kind, summary string) route {
-		return operation(op{method: "POST", path: path, id: id, tag: "deliveries", role: RoleEditor, status: 202, errors: []int{409, 503},
+		return operation(op{method: "POST", path: path, id: id, tag: "deliveries", role: RoleEditor, status: 202, also: []int{200}, errors: []int{409, 503},
 			summary: summary, about: "It is a job: GET /api/v1/jobs/{id} says how far it is. Deliveries that die after it was started are left alone.",
 			bodies: map[string]string{"count": `{"reason":"timeout","dry_run":true}`}},
 			func(ctx context.Context, c *call, in *deadInput) (startedJob, error) {
@@ -142,14 +142,14 @@ func (s *Server) jobRoutes() []route {
 			})
 	}
 	return []route{
-		operation(op{method: "POST", path: "/api/v1/events/replay", id: "replay-events", tag: "events", role: RoleEditor, status: 202, errors: []int{409, 503},
+		operation(op{method: "POST", path: "/api/v1/events/replay", id: "replay-events", tag: "events", role: RoleEditor, status: 202, also: []int{200}, errors: []int{409, 503},
 			summary: "Send every event again that matches, as a job",
 			about: "Events that were accepted before the job was started, oldest first, each once, also when the relay is restarted meanwhile. " +
 				"Without a condition: every event that the history has.",
 			bodies: map[string]string{"count": `{"type":"order.paid","from":"2026-11-24T10:00:00Z","dry_run":true}`}}, s.replayEvents),
 		dead("/api/v1/deliveries/redrive", "redrive-deliveries", JobRedrive, "Make every dead delivery due again that matches, as a job"),
 		dead("/api/v1/deliveries/purge", "purge-deliveries", JobPurge, "Remove every dead delivery for good that matches, as a job"),
-		operation(op{method: "POST", path: "/api/v1/erase", id: "erase-events", tag: "events", role: RoleAdmin, status: 202, errors: []int{409, 503},
+		operation(op{method: "POST", path: "/api/v1/erase", id: "erase-events", tag: "events", role: RoleAdmin, status: 202, also: []int{200}, errors: []int{409, 503},
 			summary: "Erase every event that meets a condition, with its attempts and dead deliveries, as a job",
 			about:   "The job's receipt says what was erased.",
 			bodies:  map[string]string{"one user": `{"where":"data.user.id == \"42\""}`}}, s.erase),

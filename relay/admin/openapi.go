@@ -116,12 +116,18 @@ func (rt *route) document(registry huma.Registry) (*huma.Operation, error) {
 	statuses = append(statuses, b.document(rt, registry, o)...)
 	ok := &huma.Response{Description: http.StatusText(rt.status)}
 	switch {
+	case rt.out == nil && rt.media == "application/json":
+		ok.Content = map[string]*huma.MediaType{rt.media: {Schema: &huma.Schema{Type: huma.TypeObject}}}
 	case rt.out == nil:
 		ok.Content = map[string]*huma.MediaType{rt.media: {Schema: &huma.Schema{Type: huma.TypeString}}}
 	case rt.out != reflect.TypeFor[none]():
 		ok.Content = map[string]*huma.MediaType{"application/json": {Schema: registry.Schema(rt.out, true, "")}}
 	}
-	o.Responses[strconv.Itoa(rt.status)] = ok
+	for _, status := range append([]int{rt.status}, rt.also...) {
+		one := *ok
+		one.Description = http.StatusText(status)
+		o.Responses[strconv.Itoa(status)] = &one
+	}
 	slices.Sort(statuses)
 	for _, status := range slices.Compact(statuses) {
 		o.Responses[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status),

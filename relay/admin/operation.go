@@ -28,6 +28,7 @@ type op struct {
 	global       bool   // shows or changes more than one tenant's things, so the token must reach all of them
 	program      bool   // also for tokens of programs
 	status       int    // of success; 0 = 200, or 204 without an output
+	also         []int  // other statuses of success, with the same body
 	media        string // of the answer when it is not JSON
 	maxBody      int64  // 0 = 64 KiB
 	errors       []int  // what it may answer besides what follows from its input
