@@ -47,7 +47,6 @@ type alone struct {
 	target  deliver.Target
 	built   *built
 	conceal config.Concealed
-	notes   []string
 }
 
 func (a *alone) close(ctx context.Context) { a.built.close(context.WithoutCancel(ctx)) }
