@@ -49,7 +49,7 @@ type Host struct {
 	as      bool // as they are: Options.Original
 	log     *slog.Logger
 
-	running      chan struct{} // a token for every instance that runs, of all pools
+	running      *gate // of the runs of all pools
 	idlers       idlers
 	watchdog     *watchdog
 	compilations atomic.Int64
@@ -69,7 +69,7 @@ func NewHost(ctx context.Context, o Options) (*Host, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	h := &Host{dir: o.CacheDir, timeout: o.CompileTimeout, memory: o.MaxMemory, free: o.Unmetered, as: o.Original, log: o.Log, watchdog: newWatchdog(), running: make(chan struct{}, o.MaxRunning), idlers: idlers{most: o.MaxIdle},
+	h := &Host{dir: o.CacheDir, timeout: o.CompileTimeout, memory: o.MaxMemory, free: o.Unmetered, as: o.Original, log: o.Log, watchdog: newWatchdog(), running: newGate(o.MaxRunning), idlers: idlers{most: o.MaxIdle},
 		codes: make(map[codeKey]*code), stats: make(map[string]*counters)}
 	rc := wazero.NewRuntimeConfig().WithCoreFeatures(api.CoreFeaturesV2).WithMemoryLimitPages(o.MaxMemory >> 16).
 		WithDebugInfoEnabled(o.Original).WithCustomSections(o.Original)

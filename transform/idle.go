@@ -37,7 +37,9 @@ func (d *idlers) leave(p *Pool) {
 
 // kept counts an instance that becomes idle, taken one that no longer is.
 func (d *idlers) kept(in *instance) {
-	in.kept = int64(len(in.allMemory()))
+	if in.memory != nil {
+		in.kept = int64(in.memory.Size())
+	}
 	d.bytes.Add(in.kept)
 }
 

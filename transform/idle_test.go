@@ -62,7 +62,7 @@ func TestIdleMemory(t *testing.T) {
 	for _, p := range all {
 		p.Close(context.Background())
 	}
-	if n := h.idlers.bytes.Load(); n != 0 || len(h.idlers.pools) != 0 || len(h.running) != 0 {
-		t.Errorf("after closing: %d bytes, %d pools, %d running", n, len(h.idlers.pools), len(h.running))
+	if n := h.idlers.bytes.Load(); n != 0 || len(h.idlers.pools) != 0 || h.running.inside.Load() != 0 {
+		t.Errorf("after closing: %d bytes, %d pools, %d running", n, len(h.idlers.pools), h.running.inside.Load())
 	}
 }

@@ -185,7 +185,7 @@ func TestBusyAndDrain(t *testing.T) {
 		var out Result
 		ended <- p.Run(runCtx, &testMeta, nil, &out)
 	}()
-	for len(p.slots) == 0 {
+	for p.slots.inside.Load() == 0 {
 		runtime.Gosched()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)

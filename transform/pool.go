@@ -54,7 +54,7 @@ type Pool struct {
 	failures    atomic.Int64 // in a row
 	quarantined atomic.Bool
 
-	slots   chan struct{} // a token for every instance that runs
+	slots   *gate         // of its runs
 	closing chan struct{} // closed by Close; nobody gets an instance after that
 	drained chan struct{} // closed when the last run of a closing pool is over
 
@@ -71,7 +71,7 @@ func (h *Host) NewPool(m *Module, cfg PoolConfig) (*Pool, error) {
 		cfg.QuarantineAfter = 20
 	}
 	p := &Pool{module: m, config: cfg.Config, sample: cfg.Sample, sampleMeta: cfg.SampleMeta, entry: cfg.Entry, output: cfg.Output, limits: cfg.Limits.withDefaults(), isolation: cfg.Isolation,
-		quarantine: int64(cfg.QuarantineAfter), slots: make(chan struct{}, cfg.Size), closing: make(chan struct{}), drained: make(chan struct{})}
+		quarantine: int64(cfg.QuarantineAfter), slots: newGate(cfg.Size), closing: make(chan struct{}), drained: make(chan struct{})}
 	refused := func(format string, args ...any) error {
 		return &Error{Kind: KindRefused, Module: m.name, Msg: fmt.Sprintf(format, args...)}
 	}
@@ -188,33 +188,22 @@ func (p *Pool) strike(e *Error) {
 
 // acquire waits for a place and takes an idle instance, or makes one.
 func (p *Pool) acquire(ctx context.Context) (*instance, *Error) {
-	select {
-	case p.slots <- struct{}{}:
-	default:
-		select {
-		case p.slots <- struct{}{}:
-		case <-p.closing:
-			return nil, &Error{Kind: KindClosed, Msg: "the pool is closed"}
-		case <-ctx.Done():
+	if !p.slots.enter(ctx, p.closing) {
+		if ctx.Err() != nil {
 			return nil, &Error{Kind: KindBusy, Msg: fmt.Sprintf("no instance became free: %v", ctx.Err())}
 		}
+		return nil, &Error{Kind: KindClosed, Msg: "the pool is closed"}
 	}
 	running := p.module.code.host.running
-	select {
-	case running <- struct{}{}:
-	default:
-		select {
-		case running <- struct{}{}: // every run is bounded, so this comes soon
-		case <-ctx.Done():
-			<-p.slots
-			return nil, &Error{Kind: KindBusy, Msg: fmt.Sprintf("too many transforms run at the same time: %v", ctx.Err())}
-		}
+	if !running.enter(ctx, nil) { // every run is bounded, so it does not take long
+		p.slots.leave()
+		return nil, &Error{Kind: KindBusy, Msg: fmt.Sprintf("too many transforms run at the same time: %v", ctx.Err())}
 	}
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
-		<-running
-		<-p.slots
+		running.leave()
+		p.slots.leave()
 		return nil, &Error{Kind: KindClosed, Msg: "the pool is closed"}
 	}
 	p.active++
@@ -224,7 +213,9 @@ func (p *Pool) acquire(ctx context.Context) (*instance, *Error) {
 		p.idle = p.idle[:n-1]
 	}
 	p.mu.Unlock()
-	p.used.Store(true)
+	if !p.used.Load() {
+		p.used.Store(true)
+	}
 	if in != nil {
 		p.module.code.host.idlers.taken(in)
 		return in, nil
@@ -272,8 +263,8 @@ func (p *Pool) done(in *instance) {
 		h.idlers.taken(in)
 		in.close()
 	}
-	<-h.running
-	<-p.slots
+	h.running.leave()
+	p.slots.leave()
 	h.idlers.evict()
 }
 

@@ -20,7 +20,7 @@ func TestWatchdog(t *testing.T) {
 		var out Result
 		ended <- p.Run(ctx, &testMeta, nil, &out)
 	}()
-	for len(p.slots) == 0 {
+	for p.slots.inside.Load() == 0 {
 		runtime.Gosched()
 	}
 	var in *instance

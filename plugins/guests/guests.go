@@ -2,7 +2,8 @@
 // built. `edgerelay bench transform` measures with them, so that nobody needs three compilers to repeat a number.
 //
 // How they are made again, when an SDK or a template has changed: edgerelay plugin new bench --lang LANGUAGE && edgerelay plugin build bench,
-// with the compilers that the test names; it builds them again and wants the same behaviour to the unit of fuel.
+// with the compilers that the test names, and for Rust with strip = "debuginfo" in Cargo.toml. The test builds them again and wants the same
+// behaviour to the unit of fuel.
 //
 // Called by cli; starts no goroutines, imports nothing.
 package guests
