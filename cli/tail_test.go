@@ -48,3 +48,18 @@ func TestTail(t *testing.T) {
 		t.Errorf("asked %q", asked)
 	}
 }
+
+func TestHealth(t *testing.T) {
+	api := newFakeRelay(t, 200, "ok\n")
+	if code, stdout, _ := runCommand(t, "", "health", "--url", api.URL); code != exitOK || stdout != "ok\n" || api.requests() != "GET /healthz" {
+		t.Errorf("code %d, %q, %q", code, stdout, api.requests())
+	}
+	api = newFakeRelay(t, 503, `{"title":"The relay does not take events at the moment","detail":"not true: disk has room"}`)
+	if code, _, stderr := runCommand(t, "", "health", "--ready", "--url", api.URL); code != exitFailure || !strings.Contains(stderr, "disk has room") || api.requests() != "GET /readyz" {
+		t.Errorf("code %d, %q, %q", code, stderr, api.requests())
+	}
+	api.Close()
+	if code, _, stderr := runCommand(t, "", "health", "--url", api.URL); code != exitFailure || !strings.Contains(stderr, "cannot reach") {
+		t.Errorf("code %d, %q", code, stderr)
+	}
+}

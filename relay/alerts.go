@@ -28,7 +28,7 @@ func (r *Relay) openAlerts() error {
 	if err != nil {
 		return err
 	}
-	r.news.mails = alert.Open(alert.Options{Settings: settings, Recipients: r.errorRecipients, Store: r.queue, Counters: r.metrics, Log: r.log})
+	r.news.mails = alert.Open(alert.Options{Settings: settings, Recipients: r.errorRecipients, State: r.laneState, Store: r.queue, Counters: r.metrics, Log: r.log})
 	r.stopLast("alerts", r.news.mails.Close)
 	r.news.events = alert.OpenReporter(alert.ReporterOptions{Listeners: r.listenersTo, Listens: r.listens, Append: r.appendOwn, Counters: r.metrics, Log: r.log})
 	r.stopLast("events of the relay", r.news.events.Close)
@@ -72,10 +72,29 @@ func TestAlert(ctx context.Context, c *config.Config, to string) error {
 
 // errorRecipients are the addresses of a webhook.
 func (r *Relay) errorRecipients(id event.WebhookID) []string {
-	if w := r.table.Load().Get(id); w != nil {
-		return w.Recipients
+	if table := r.table.Load(); table != nil {
+		if w := table.Get(id); w != nil {
+			return w.Recipients
+		}
 	}
 	return nil
+}
+
+// laneState says what the alerts ask about webhooks that were failing before the start.
+func (r *Relay) laneState(id event.WebhookID) (delivered, known bool) {
+	table := r.table.Load()
+	if table == nil { // set after r.deliver is
+		return false, true // the relay is being started
+	}
+	if table.Get(id) == nil {
+		return false, false
+	}
+	for _, l := range r.deliver.Lanes() {
+		if l.Webhook == id {
+			return l.Delivered > 0, true
+		}
+	}
+	return false, true
 }
 
 var noticeKinds = [...]alert.Kind{deliver.NoticeDead: alert.Dead, deliver.NoticeDisabled: alert.Disabled, deliver.NoticeOpened: alert.Failing,

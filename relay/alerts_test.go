@@ -102,7 +102,7 @@ func TestMailServerThatHangs(t *testing.T) {
 	}
 	r.eventually("dead", func() bool { return r.Queue().Dead == n })
 	stored := func() (people int) {
-		r.queue.Scan("alerts/", func(_ string, value []byte) bool {
+		r.queue.Scan("alerts/to/", func(_ string, value []byte) bool {
 			if strings.Contains(string(value), `"dead":`) {
 				people++
 			}
@@ -113,5 +113,15 @@ func TestMailServerThatHangs(t *testing.T) {
 	r.eventually("kept for later", func() bool { return stored() == 2 })
 	if err := r.stop(); err != nil {
 		t.Errorf("stop: %v", err)
+	}
+}
+
+// TestCheckReadsTheMailServersAuthorities: validate finds what a start would stumble over.
+func TestCheckReadsTheMailServersAuthorities(t *testing.T) {
+	r := &running{t: t, dir: t.TempDir()}
+	c := r.load("alerts: { smtp: { host: mail.example, from: a@b.example, ca_file: nowhere.pem } }\n")
+	problems := Check(t.Context(), c)
+	if len(problems) != 1 || problems[0].Path != "alerts.smtp" || !strings.Contains(problems[0].Message, "nowhere.pem") {
+		t.Errorf("%v", problems)
 	}
 }

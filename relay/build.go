@@ -80,6 +80,10 @@ func Check(ctx context.Context, c *config.Config) config.Problems {
 	if out != nil {
 		out.close(ctx)
 	}
+	var more config.Problems
+	if _, err := alertSettings(c); errors.As(err, &more) {
+		problems = append(problems, more...)
+	}
 	return problems
 }
 

@@ -30,7 +30,8 @@ type ledger struct {
 	gather  time.Duration // between the first news and its e-mail: failures come in swarms
 	people  map[string]*person
 	failing map[event.WebhookID]*trouble
-	lost    int // news for which there was no room
+	lost    int  // news for which there was no room
+	changed bool // which troubles were told differs from what is stored
 }
 
 // person is one recipient.
@@ -54,6 +55,7 @@ type person struct {
 type trouble struct {
 	notice   Notice
 	reported []string // who was told; nil = nobody yet
+	restored bool     // it was told by an earlier process, and nothing is known of it yet
 }
 
 // letter is an e-mail to be written.
@@ -73,22 +75,92 @@ func newLedger(r rules, gather time.Duration) *ledger {
 func (l *ledger) note(n *Notice, to []string) {
 	switch n.Kind {
 	case Failing:
-		if len(l.failing) < maxFailing && l.failing[n.ID] == nil {
+		if t := l.failing[n.ID]; t != nil {
+			t.restored = false // it still fails, as was told
+		} else if len(l.failing) < maxFailing {
 			l.failing[n.ID] = &trouble{notice: *n}
 		}
 	case Recovered:
 		if t := l.failing[n.ID]; t != nil {
-			delete(l.failing, n.ID)
+			l.over(n.ID)
 			l.tell(n, t.reported)
 		}
 	case Reset:
-		delete(l.failing, n.ID)
+		l.over(n.ID)
 	case Disabled:
-		delete(l.failing, n.ID)
+		l.over(n.ID)
 		l.tell(n, to)
 	default:
 		l.tell(n, to)
 	}
+}
+
+// over forgets the trouble of a webhook.
+func (l *ledger) over(id event.WebhookID) {
+	if t := l.failing[id]; t != nil {
+		l.changed = l.changed || t.reported != nil
+		delete(l.failing, id)
+	}
+}
+
+// told is a trouble that was reported, as it is stored.
+type told struct {
+	ID      event.WebhookID `json:"id"`
+	Name    string          `json:"name"`
+	Tenant  string          `json:"tenant"`
+	Program string          `json:"program,omitempty"`
+	At      time.Time       `json:"at"`
+	To      []string        `json:"to"`
+}
+
+// maxTold bounds how many are stored.
+const maxTold = 100
+
+// tellings are the troubles of which a later process should tell the end.
+func (l *ledger) tellings() (out []told) {
+	for id, t := range l.failing {
+		if t.reported != nil && len(out) < maxTold {
+			n := &t.notice
+			out = append(out, told{id, n.Name, n.Tenant, n.Program, n.At, t.reported[:min(len(t.reported), 5)]})
+		}
+	}
+	return out
+}
+
+func (l *ledger) restore(list []told) {
+	for _, t := range list {
+		l.failing[t.ID] = &trouble{notice: Notice{Kind: Failing, At: t.At, ID: t.ID, Name: t.Name, Tenant: t.Tenant, Program: t.Program}, reported: t.To, restored: true}
+	}
+}
+
+// review looks at the troubles of an earlier process: a circuit begins closed, so nobody says that it has closed. state says whether the webhook
+// has been delivered to since the start, and whether it still exists.
+func (l *ledger) review(now time.Time, state func(event.WebhookID) (delivered, known bool)) {
+	for id, t := range l.failing {
+		if !t.restored {
+			continue
+		}
+		delivered, known := state(id)
+		switch {
+		case !known:
+			l.over(id)
+		case delivered:
+			n := t.notice
+			n.Kind, n.At = Recovered, now
+			l.over(id)
+			l.tell(&n, t.reported)
+		}
+	}
+}
+
+// waits says whether there is something to review.
+func (l *ledger) waits() bool {
+	for _, t := range l.failing {
+		if t.restored {
+			return true
+		}
+	}
+	return false
 }
 
 // ripen reports the receivers that have failed for long enough.
@@ -98,6 +170,7 @@ func (l *ledger) ripen(now time.Time, to func(event.WebhookID) []string) {
 			continue
 		}
 		t.reported = append([]string{}, to(id)...)
+		l.changed = true
 		l.tell(&t.notice, t.reported)
 		// What it said is not needed any more, only to whom.
 	}

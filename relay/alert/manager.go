@@ -48,13 +48,16 @@ type Settings struct {
 type Options struct {
 	Settings   Settings
 	Recipients func(event.WebhookID) []string // of a webhook, without the operators
-	Store      Store
-	Counters   Counters
-	Log        *slog.Logger
+	// State says whether a webhook has been delivered to since the start of the process, and whether it still exists.
+	State    func(event.WebhookID) (delivered, known bool)
+	Store    Store
+	Counters Counters
+	Log      *slog.Logger
 
 	// For tests; zero = the defaults.
 	Gather  time.Duration // from the first news to its e-mail
-	Backoff time.Duration // after the first failure; doubles up to MostBackoff
+	Backoff time.Duration // after the first failure; doubles, up to mostBackoff times
+	Review  time.Duration // between two looks at what an earlier process has told
 }
 
 // Times of a Manager.
@@ -67,7 +70,9 @@ const (
 	storeEvery  = time.Second
 	forgetEvery = time.Hour
 	inboxSize   = 4096
-	storePrefix = "alerts/"
+	reviewEvery = 10 * time.Second
+	storePrefix = "alerts/to/"
+	failingKey  = "alerts/failing"
 )
 
 // Manager collects news and sends e-mails. Make one with Open.
@@ -89,6 +94,7 @@ type Manager struct {
 	backoff     time.Duration
 	notBefore   time.Time // after a failure
 	storeAt     time.Time
+	reviewAt    time.Time
 	forgetAt    time.Time
 	storeFailed bool
 }
@@ -109,6 +115,9 @@ type result struct {
 func Open(o Options) *Manager {
 	if o.Gather == 0 {
 		o.Gather = gatherTime
+	}
+	if o.Review == 0 {
+		o.Review = reviewEvery
 	}
 	if o.Backoff == 0 {
 		o.Backoff = backoffTime
@@ -214,6 +223,10 @@ func (m *Manager) take(n *Notice) {
 // step starts what is due. One thing at a time: a mail server is no place for haste.
 func (m *Manager) step(now time.Time) {
 	m.ledger.ripen(now, m.recipients)
+	if !now.Before(m.reviewAt) && m.ledger.waits() {
+		m.reviewAt = now.Add(m.opt.Review)
+		m.ledger.review(now, m.opt.State)
+	}
 	if m.busy {
 		return
 	}
@@ -248,6 +261,16 @@ func (m *Manager) unstored(now time.Time) map[string][]byte {
 		m.forgetAt = now.Add(forgetEvery)
 		for _, key := range m.ledger.forget(now) {
 			values[storeKey(key)] = nil
+		}
+	}
+	if m.ledger.changed {
+		m.ledger.changed = false
+		values[failingKey] = nil
+		if list := m.ledger.tellings(); len(list) > 0 {
+			text, err := json.Marshal(list)
+			if err == nil && len(text) <= 64<<10 {
+				values[failingKey] = text
+			}
 		}
 	}
 	for key, p := range m.ledger.people {
@@ -297,6 +320,12 @@ func (m *Manager) wait(now time.Time) time.Duration {
 			next = m.notBefore
 		}
 		at = earlier(at, next)
+	}
+	if m.ledger.changed {
+		at = earlier(at, m.storeAt)
+	}
+	if m.ledger.waits() {
+		at = earlier(at, m.reviewAt)
 	}
 	for _, p := range m.ledger.people {
 		if p.dirty {
@@ -427,6 +456,17 @@ func (m *Manager) load() {
 		m.ledger.people[strings.ToLower(p.Address)] = p
 		return len(m.ledger.people) < maxPeople
 	})
+	if err == nil {
+		err = m.opt.Store.Scan(failingKey, func(_ string, value []byte) bool {
+			var list []told
+			if err := json.Unmarshal(value, &list); err != nil {
+				m.opt.Log.Warn("which webhooks were reported as failing cannot be read", "error", err)
+				return false
+			}
+			m.ledger.restore(list)
+			return false
+		})
+	}
 	if err != nil {
 		m.opt.Log.Warn("stored alerts cannot be read", "error", err)
 	}

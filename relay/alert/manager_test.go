@@ -116,7 +116,7 @@ func manage(t *testing.T, b *mailbox, store Store, c *tally, change func(*Option
 				return []string{"ops@example.com", "a@example.com"}
 			}
 			return nil
-		}, Store: store, Counters: c, Log: slog.New(slog.DiscardHandler), Gather: time.Millisecond, Backoff: 5 * time.Millisecond}
+		}, Store: store, Counters: c, Log: slog.New(slog.DiscardHandler), State: func(event.WebhookID) (bool, bool) { return true, true }, Review: time.Millisecond, Gather: time.Millisecond, Backoff: 5 * time.Millisecond}
 	if change != nil {
 		change(&o)
 	}
@@ -332,4 +332,30 @@ func TestCloseDoesNotWaitForAServerThatHangs(t *testing.T) {
 	if len(s.values) != 2 {
 		t.Errorf("%d recipients stored", len(s.values))
 	}
+}
+
+// TestRecoveredAfterARestart: who was told by one process that a webhook fails hears from the next that it works again, once.
+func TestRecoveredAfterARestart(t *testing.T) {
+	b, s := newMailbox(t, true), &shelf{}
+	m := manage(t, b, s, newTally(), nil)
+	m.Notice(Notice{Kind: Failing, At: time.Now(), ID: feed, Name: "feed", Tenant: "acme", Reason: "timeout"})
+	b.next()
+	b.next()
+	if err := m.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	next := manage(t, b, s, newTally(), nil)
+	for range 2 {
+		if got := b.next(); !strings.Contains(got.body, "Works again") {
+			t.Errorf("%s", got.body)
+		}
+	}
+	next.Close(context.Background())
+	if s.values[failingKey] != nil {
+		t.Errorf("still stored: %s", s.values[failingKey])
+	}
+	last := manage(t, b, s, newTally(), func(o *Options) {
+		o.State = func(event.WebhookID) (bool, bool) { t.Error("asked again"); return false, false }
+	})
+	last.Close(context.Background())
 }
