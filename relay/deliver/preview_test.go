@@ -188,3 +188,31 @@ func TestPreviewSaysWhyNothingWouldBeSent(t *testing.T) {
 		t.Errorf("%+v", tr)
 	}
 }
+
+// A preview asks no token endpoint; a test does, shows no token, and leaves none behind that deliveries do not share.
+func TestTrialsAndAccessTokens(t *testing.T) {
+	s, rc := newTokenServer(t), newReceiver(t)
+	r, _ := oauthRig(t, s, rc, "/in", "")
+	clear(r.d.tokens)
+	d := delivery(`{"n":7}`)
+	now := time.Unix(1_700_000_000, 0)
+	tr := r.d.Preview(t.Context(), &r.target, &d.Event, now)
+	if tr.Request == nil || len(rc.tokensSeen()) != 0 || s.requests.Load() != 0 {
+		t.Fatalf("%+v, %d token requests", tr, s.requests.Load())
+	}
+	shown := func(m *Message) string {
+		for _, f := range m.Headers {
+			if f.Name == "Authorization" {
+				return f.Value
+			}
+		}
+		return "nothing"
+	}
+	if v := shown(tr.Request); v != Redacted {
+		t.Errorf("preview shows %s", v)
+	}
+	tr = r.d.Test(t.Context(), &r.target, &d.Event, now)
+	if seen := rc.tokensSeen(); tr.Outcome.Reason != queue.ReasonNone || len(seen) != 1 || s.requests.Load() != 1 || shown(tr.Request) != Redacted || len(r.d.tokens) != 0 {
+		t.Errorf("%+v, receiver saw %d, %d token requests, shown %s, %d kept", tr.Outcome, len(seen), s.requests.Load(), shown(tr.Request), len(r.d.tokens))
+	}
+}
