@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -489,5 +490,42 @@ func TestRedaction(t *testing.T) {
 	want(t, "answer", string(j.Attempts[0].ResponseBody), "charged ***, thank you")
 	if _, err := j.Event.Whole(); err == nil || !strings.Contains(err.Error(), "redacted") {
 		t.Errorf("a redacted event can be sent again: %v", err)
+	}
+}
+
+// TestLeftovers: what a crash has left half done is removed, and of two generations of a slice the newer counts.
+func TestLeftovers(t *testing.T) {
+	r := newRig(t, nil)
+	for i := range 20 {
+		r.deliver(r.newEvent("acme", fmt.Sprintf("e%d", i), "x", `{}`), feed, StatusDelivered)
+	}
+	if err := r.Flush(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	before := r.slices()[0].dir
+	copied := filepath.Join(t.TempDir(), "copy")
+	if _, err := r.Erase(context.Background(), nil, func(e *Event) (bool, error) { return e.ID == "nobody", nil }); err != nil {
+		t.Fatal(err)
+	}
+	r.shut()
+	if err := os.CopyFS(copied, os.DirFS(before)); err != nil {
+		t.Fatal(err)
+	}
+	r.open()
+	if _, err := r.Erase(context.Background(), nil, func(e *Event) (bool, error) { return e.ID == "e7", nil }); err != nil {
+		t.Fatal(err)
+	}
+	r.shut()
+	if err := os.Rename(copied, before); err != nil { // as if the process had died before the old one was removed
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(r.opt.Dir, temporary+dirName(tierRecent, 5, 1)), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r.open()
+	want(t, "events", len(r.events(Query{})), 19)
+	left, err := filepath.Glob(filepath.Join(r.opt.Dir, "*"))
+	if err != nil || len(left) != 2 || slices.Contains(left, before) {
+		t.Errorf("left: %v, %v", left, err)
 	}
 }
