@@ -15,6 +15,7 @@ func (d *demo) introduce() {
 	s.line(s.bold("edgerelay demo") + "  a relay, a receiver and events, in one process; no file stays")
 	s.line("")
 	s.linef("  producers send events to  %s/v1/events", d.producer.base)
+	s.linef("  the dashboard is at       %s/ui/", admin)
 	s.linef("  the management API is at  %s", admin)
 	s.linef("  with the token            %s", token)
 	s.line(s.dim("  While this runs, try from another terminal:"))

@@ -186,6 +186,11 @@ func (d *daemon) loaded(c *config.Config) {
 func (d *daemon) announce(c *config.Config) {
 	if token, fresh := d.relay.AdminToken(); fresh {
 		fmt.Fprintf(d.cmd.ErrOrStderr(), "admin token, made just now and kept in %s: %s\n", filepath.Join(string(c.DataDir), relay.AdminTokenFile), token)
+		scheme := "http"
+		if c.Admin.TLS.Enabled() {
+			scheme = "https"
+		}
+		fmt.Fprintf(d.cmd.ErrOrStderr(), "sign in with it at %s://%s/ui/\n", scheme, d.relay.AdminAddr())
 	}
 	fmt.Fprintf(d.cmd.OutOrStdout(), "listening ingress=%s admin=%s\n", d.relay.IngressAddr(), d.relay.AdminAddr())
 	d.notify("READY=1")

@@ -18,6 +18,9 @@ import (
 	"time"
 )
 
+// built is where it is, to be removed at the end.
+var built string
+
 // binary is the program that the tests drive, built once.
 var binary = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "edgerelay-scenarios-")
@@ -25,6 +28,7 @@ var binary = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "edgerelay")
+	built = path
 	out, err := exec.Command("go", "build", "-o", path, "edgerelay").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build the program: %w\n%s", err, out)
@@ -35,8 +39,8 @@ var binary = sync.OnceValues(func() (string, error) {
 func TestMain(m *testing.M) {
 	code := m.Run()
 	closeBrowser()
-	if path, err := binary(); err == nil {
-		os.RemoveAll(filepath.Dir(path))
+	if built != "" {
+		os.RemoveAll(filepath.Dir(built))
 	}
 	os.Exit(code)
 }
@@ -96,6 +100,9 @@ func run(t *testing.T, more string) *program {
 
 func runWith(t *testing.T, config string) *program {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("needs a browser")
+	}
 	path, err := binary()
 	if err != nil {
 		t.Fatal(err)
