@@ -25,6 +25,7 @@ func Scenarios() []Scenario {
 		{"latency", "how long events take at 10, 50 and 80 % of the highest rate, and at 1,000/s", true, latency},
 		{"backlog", "the receiver is down while events come in; kill -9, restart, then it is up again", false, backlog},
 		{"slow-neighbour", "what a receiver notices of another one that hangs or is slow", false, slowNeighbour},
+		{"noisy-tenant", "what nineteen tenants notice of a twentieth that sends ten times as much", false, noisyTenant},
 		{"retry-storm", "every second attempt fails and is tried again", false, retryStorm},
 		{"restart", "kill -9 under load, several times", false, restart},
 		{"soak", "half the highest rate for as long as --duration says: does memory grow?", true, soak},
