@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -44,7 +45,7 @@ func (s *Server) logAccepted(ctx *fasthttp.RequestCtx, sc *scratch, who *produce
 
 // logRefused names the request to the producer, and writes its line unless one like it was written just now.
 func (s *Server) logRefused(ctx *fasthttp.RequestCtx, p problem) {
-	id := s.boot + "-" + strconv.FormatUint(ctx.ID(), 36)
+	id := s.boot + "-" + strconv.FormatUint(s.refusals.count.Add(1), 36) // fasthttp's own number is 0 for requests that were not read to their end
 	ctx.Response.Header.Set(requestID, id)
 	if p.kind == kindNotReady {
 		return // an answer to a probe, not a refusal
@@ -54,7 +55,10 @@ func (s *Server) logRefused(ctx *fasthttp.RequestCtx, p problem) {
 		return
 	}
 	attrs := []slog.Attr{slog.String("request", id), slog.String("problem", p.kind.name), slog.Int("status", p.kind.status),
-		slog.String("remote", ctx.RemoteIP().String()), slog.String("producer", p.producer)}
+		slog.String("remote", ctx.RemoteIP().String())}
+	if p.producer != "" {
+		attrs = append(attrs, slog.String("producer", p.producer))
+	}
 	if skipped > 0 {
 		attrs = append(attrs, slog.Int("like_this_not_logged", skipped))
 	}
@@ -66,8 +70,9 @@ const refusalEvery = 10 * time.Second
 
 // refusals throttles the lines about refused requests. Its zero value is ready; it holds at most one entry per kind.
 type refusals struct {
-	mu   sync.Mutex
-	last map[*kind]*refused
+	count atomic.Uint64 // all of them
+	mu    sync.Mutex
+	last  map[*kind]*refused
 }
 
 type refused struct {

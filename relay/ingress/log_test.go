@@ -25,7 +25,9 @@ func TestOneLinePerRequest(t *testing.T) {
 		}
 	}
 	h.do("POST", "/v1/events", `{}`, "Authorization", "Bearer wrong-canary")
-	h.do("GET", "/nowhere-canary", "")
+	if second := h.do("GET", "/nowhere-canary", "").Header.Get("X-Request-Id"); second == "" || second == first {
+		t.Errorf("request id %q again", second)
+	}
 	h.Close(t.Context())
 	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
 	want := []string{
