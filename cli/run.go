@@ -77,6 +77,7 @@ func (d *daemon) run(ctx context.Context) error {
 	d.signals = make(chan os.Signal, 8)
 	signal.Notify(d.signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(d.signals)
+	stamp := stampOf(d.files) // before they are read: what changes after that is seen
 	c, err := loadConfig(d.files)
 	if err != nil {
 		return err
@@ -99,7 +100,7 @@ func (d *daemon) run(ctx context.Context) error {
 	go func() { d.ended <- d.relay.Run(running) }()
 	if d.watching {
 		d.changed = make(chan struct{})
-		go d.watch(running, watchInterval, d.changed)
+		go d.watch(running, settled{last: stamp}, watchInterval)
 	}
 	return d.loop(running, stop)
 }

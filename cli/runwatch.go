@@ -13,9 +13,8 @@ import (
 // Kubernetes swaps the files of a volume.
 const watchInterval = time.Second
 
-// watch tells changed whenever the config files have changed, until ctx ends.
-func (d *daemon) watch(ctx context.Context, every time.Duration, changed chan<- struct{}) {
-	s := settled{last: stampOf(d.files)}
+// watch tells d.changed whenever the config files have changed since s, until ctx ends.
+func (d *daemon) watch(ctx context.Context, s settled, every time.Duration) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
@@ -27,7 +26,7 @@ func (d *daemon) watch(ctx context.Context, every time.Duration, changed chan<- 
 				continue
 			}
 			select {
-			case changed <- struct{}{}:
+			case d.changed <- struct{}{}:
 			case <-ctx.Done():
 				return
 			}
