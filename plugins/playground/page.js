@@ -94,6 +94,7 @@ function show(s, withInput) {
     text($("log"), log.join("\n"));
     if (withInput || first) {
       $("event").value = pretty(run.input);
+      if (first) $("config").value = run.config || "";
       first = false;
     }
   }

@@ -54,6 +54,7 @@ type State struct {
 type Run struct {
 	Event      string       `json:"event"`
 	Input      string       `json:"input"`
+	Config     string       `json:"config,omitempty"`
 	Outcome    *kit.Outcome `json:"outcome"`
 	Request    *Request     `json:"request,omitempty"`
 	Undeclared []string     `json:"undeclared,omitempty"`
@@ -274,7 +275,7 @@ func (s *Session) run(ctx context.Context, state *State, p *kit.Package, c choic
 	}
 	s.runner = r
 	o := r.Run(ctx, e)
-	run := &Run{Event: e.Name, Input: string(e.Envelope), Outcome: o, Undeclared: r.Undeclared(o)}
+	run := &Run{Event: e.Name, Input: string(e.Envelope), Config: c.config, Outcome: o, Undeclared: r.Undeclared(o)}
 	state.Run = run
 	text := cmp.Or(o.Message, o.Reason, o.Action)
 	if o.Action == "send" {
