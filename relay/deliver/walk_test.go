@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -381,14 +382,13 @@ func TestDisabledAfterDaysOfFailures(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			hook := walkHook(t, "t", "w", nil)
 			start := time.Now()
-			var disabled time.Duration
-			saved := 0
+			var at, saved atomic.Int64
 			w := newWalk(t, Options{Disable: func(_ *webhooks.Webhook, reason string) {
-				disabled = time.Since(start)
+				at.Store(int64(time.Since(start)))
 				if !strings.Contains(reason, "120h") {
 					t.Errorf("reason %q", reason)
 				}
-			}, Failing: func(event.WebhookID) { saved++ }}, func(*webhooks.Webhook, string) (int, string) {
+			}, Failing: func(event.WebhookID) { saved.Add(1) }}, func(*webhooks.Webhook, string) (int, string) {
 				if since := time.Since(start); c.good > 0 && since >= c.good && since < c.good+time.Minute {
 					return 200, ""
 				}
@@ -400,14 +400,15 @@ func TestDisabledAfterDaysOfFailures(t *testing.T) {
 				w.d.lanes[hook.ID].failing = failing{since: start.Add(-4 * day), count: c.before.Count, saved: start.Add(-4 * day)}
 				w.d.mu.Unlock()
 			}
-			for i := 0; i < 10*24 && disabled == 0; i++ {
+			for i := 0; i < 10*24 && at.Load() == 0; i++ {
 				w.q.add(hook, fmt.Sprint("e", i, "-"), 1, 10)
 				<-time.After(time.Hour)
 			}
+			disabled := time.Duration(at.Load())
 			if d := disabled - c.want; c.want == 0 && disabled != 0 || c.want > 0 && (d < 0 || d > 2*time.Hour) {
 				t.Errorf("%s: disabled after %v, want %v", c.name, disabled, c.want)
 			}
-			if saved == 0 {
+			if saved.Load() == 0 {
 				t.Errorf("%s: nothing was remembered", c.name)
 			}
 			if c.want > 0 {
