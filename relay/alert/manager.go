@@ -250,8 +250,16 @@ func (m *Manager) step(now time.Time) {
 }
 
 func (m *Manager) start(j job) {
-	m.busy = true
-	m.jobs <- j // the worker waits for it
+	select {
+	case m.jobs <- j: // the worker waits for it
+		m.busy = true
+	case <-m.stop: // the worker may have ended already
+		if j.letter != nil {
+			m.ledger.failed(j.letter.key)
+		} else if err := m.put(j.values); err != nil {
+			m.opt.Log.Error("cannot store alerts that are not sent yet; they are lost", "error", err)
+		}
+	}
 }
 
 // unstored returns what differs from the store.

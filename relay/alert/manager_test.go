@@ -245,6 +245,7 @@ func TestDown(t *testing.T) {
 	m := manage(t, b, &shelf{}, c, nil)
 	addr := b.addr.String()
 	b.server.Close()
+	b.ln.Close() // Serve may not have begun
 	m.Notice(deadNotice(1))
 	c.wait(t, "failed")
 	c.wait(t, "failed")
@@ -358,4 +359,23 @@ func TestRecoveredAfterARestart(t *testing.T) {
 		o.State = func(event.WebhookID) (bool, bool) { t.Error("asked again"); return false, false }
 	})
 	last.Close(context.Background())
+}
+
+// TestCloseAtAnyMoment: whatever the Manager is about to do when it is closed, nothing is forgotten.
+func TestCloseAtAnyMoment(t *testing.T) {
+	b := newMailbox(t, true)
+	b.fails(func(string, string) error { return &smtp.SMTPError{Code: 421, Message: "no"} })
+	for i := range 100 {
+		s := &shelf{}
+		m := manage(t, b, s, newTally(), nil)
+		for range i % 7 {
+			m.Notice(deadNotice(i))
+		}
+		if err := m.Close(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if want := min(i%7, 1) * 2; len(s.values) != want {
+			t.Fatalf("run %d: %d recipients stored, want %d", i, len(s.values), want)
+		}
+	}
 }

@@ -26,6 +26,7 @@ type mailbox struct {
 	t      *testing.T
 	server *smtp.Server
 	addr   *net.TCPAddr
+	ln     net.Listener
 	ca     string // file
 
 	mu       sync.Mutex
@@ -72,7 +73,7 @@ func (b *mailbox) listen(addr string) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.addr = ln.Addr().(*net.TCPAddr)
+	b.addr, b.ln = ln.Addr().(*net.TCPAddr), ln
 	go b.server.Serve(ln)
 }
 
