@@ -290,3 +290,10 @@ func (s *Store) Versions(o *Object) (all []*Object, err error) {
 	slices.Reverse(all)
 	return all, nil
 }
+
+// Load puts an object into memory as if it had been read. It is for tests of large numbers.
+func (s *Store) Load(o *Object) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.put(o)
+}
