@@ -158,7 +158,9 @@ func (p *Pool) Run(ctx context.Context, meta *Meta, input []byte, out *Result) e
 	orderly := e == nil || e.Kind == KindFailed // the guest said so itself, and is well
 	p.giveBack(in, orderly && !in.spent)
 	if orderly {
-		p.failures.Store(0)
+		if p.failures.Load() != 0 { // a look costs less than a store, which every core has to be told of
+			p.failures.Store(0)
+		}
 	} else if ctx.Err() == nil {
 		p.strike(e)
 	}
