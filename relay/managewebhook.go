@@ -86,7 +86,7 @@ func (r *Relay) detail(a admin.Actor, id string) (admin.Detail, error) {
 			}
 		}
 	}
-	w := r.view(i, lane)
+	w := r.view(i, webhookID(&r.cfg.Webhooks[i]), lane)
 	w.URL = admin.RedactURL(w.URL)
 	definition, err := r.cfg.WebhookJSON(i)
 	return admin.Detail{Webhook: w, Definition: json.RawMessage(definition)}, err

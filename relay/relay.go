@@ -98,6 +98,9 @@ type Relay struct {
 	mu         sync.Mutex     // one reload at a time; guards what follows
 	file       *config.Config // what the files say
 	cfg        *config.Config // that, and what was made through the API
+	viewed     *config.Config // what views were made of
+	viewIDs    []event.WebhookID
+	views      []admin.Webhook
 	made       map[string]*madeWebhook
 	built      *built
 	disabled   map[event.WebhookID]string

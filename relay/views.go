@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"edgerelay/relay/admin"
@@ -91,28 +92,43 @@ func (r *Relay) webhooks() []admin.Webhook {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	out := make([]admin.Webhook, len(r.cfg.Webhooks))
-	for i := range r.cfg.Webhooks {
-		out[i] = r.view(i, lanes[webhookID(&r.cfg.Webhooks[i])])
+	if r.viewed != r.cfg { // what follows from the configuration alone is worked out once
+		r.viewed, r.viewIDs, r.views = r.cfg, make([]event.WebhookID, len(r.cfg.Webhooks)), make([]admin.Webhook, len(r.cfg.Webhooks))
+		for i := range r.cfg.Webhooks {
+			r.viewIDs[i] = webhookID(&r.cfg.Webhooks[i])
+			r.views[i] = r.view(i, r.viewIDs[i], deliver.LaneInfo{})
+		}
+	}
+	out := slices.Clone(r.views)
+	for i := range out {
+		if l, ok := lanes[r.viewIDs[i]]; ok {
+			doing(&out[i], &l)
+		}
 	}
 	return out
 }
 
-// view describes webhook i with what its lane is doing; r.mu is held.
-func (r *Relay) view(i int, l deliver.LaneInfo) admin.Webhook {
-	c := &r.cfg.Webhooks[i]
-	v := admin.Webhook{Locked: r.cfg.Policy.LockEndpoint, ID: webhookID(c).String(), Name: c.Name, Description: c.Description, Tenant: c.Tenant, Program: c.Program, Origin: originOf(c),
-		Events: c.Events, URL: c.URL, Method: c.Method, Status: c.Status, Circuit: l.State.String(), OnPaused: c.OnPaused, PayloadType: c.Payload.Type, Authorization: c.Authorization,
-		Sending:  admin.Sending{Reason: l.Reason, RetryAt: l.Until.UTC(), Limit: l.Limit, Throttled: l.Throttled, FailingSince: l.FailingSince.UTC()},
-		Counters: admin.Counters{Delivered: l.Delivered, Failed: l.Failed, Dead: l.Dead, InFlight: int64(l.InFlight)}}
+// doing adds what the lane is doing.
+func doing(v *admin.Webhook, l *deliver.LaneInfo) {
+	v.Circuit = l.State.String()
+	v.Sending = admin.Sending{Reason: l.Reason, RetryAt: l.Until.UTC(), Limit: l.Limit, Throttled: l.Throttled, FailingSince: l.FailingSince.UTC()}
+	v.Counters = admin.Counters{Delivered: l.Delivered, Failed: l.Failed, Dead: l.Dead, InFlight: int64(l.InFlight)}
 	if !l.Last.IsZero() {
 		v.Last = l.Last.UTC()
 	}
-	if v.Events == nil {
-		v.Events = []string{}
-	}
 	if l.State == deliver.Disabled {
 		v.Status, v.Disabled = "disabled", l.Reason
+	}
+}
+
+// view describes webhook i with what its lane is doing; r.mu is held.
+func (r *Relay) view(i int, id event.WebhookID, l deliver.LaneInfo) admin.Webhook {
+	c := &r.cfg.Webhooks[i]
+	v := admin.Webhook{Locked: r.cfg.Policy.LockEndpoint, ID: id.String(), Name: c.Name, Description: c.Description, Tenant: c.Tenant, Program: c.Program, Origin: originOf(c),
+		Events: c.Events, URL: c.URL, Method: c.Method, Status: c.Status, OnPaused: c.OnPaused, PayloadType: c.Payload.Type, Authorization: c.Authorization}
+	doing(&v, &l)
+	if v.Events == nil {
+		v.Events = []string{}
 	}
 	if o := r.store.Get(c.ID); o != nil {
 		v.Revision, v.CreatedAt, v.UpdatedAt, v.UpdatedBy = o.Revision, o.CreatedAt, o.UpdatedAt, o.UpdatedBy

@@ -18,6 +18,7 @@ type listWebhooksInput struct {
 	Event   string  `query:"event" example:"order.paid" doc:"Only those that subscribe to this event type."`
 	Method  string  `query:"method" enum:"POST,PUT,PATCH,DELETE,GET" doc:"Only those with this HTTP method."`
 	Tenant  string  `query:"tenant" doc:"Only those of this tenant."`
+	Health  string  `query:"health" enum:"failing" doc:"Only those that need somebody: disabled, not attempted for a while, or with deliveries that were given up."`
 	Origin  string  `query:"origin" enum:"file,api" doc:"Only those that come from a file, or were made through the API."`
 }
 
@@ -26,10 +27,16 @@ func (in *listWebhooksInput) matches(wh *Webhook, search string) bool {
 	switch {
 	case in.Status != "" && wh.Status != in.Status, in.Program != nil && wh.Program != *in.Program, in.Method != "" && wh.Method != in.Method,
 		in.Tenant != "" && wh.Tenant != in.Tenant, in.Origin != "" && wh.Origin != in.Origin,
+		in.Health != "" && !failing(wh),
 		in.Event != "" && !slices.ContainsFunc(wh.Events, func(p string) bool { return matchPattern(p, in.Event) }):
 		return false
 	}
 	return search == "" || wh.ID == search || strings.Contains(strings.ToLower(wh.Name), search)
+}
+
+// failing says whether somebody should look at wh.
+func failing(wh *Webhook) bool {
+	return wh.Status == "disabled" || wh.Counters.Dead > 0 || wh.Status == "active" && wh.Circuit != "" && wh.Circuit != "closed"
 }
 
 // matchPattern says whether an event type fits a pattern, in which * stands for any run of characters.
@@ -70,30 +77,39 @@ func (s *Server) listWebhooks(_ context.Context, c *call, in *listWebhooksInput)
 		return p, ErrCursor
 	}
 	search := strings.ToLower(in.Search)
-	items := []Webhook{}
-	for _, wh := range s.opts.Webhooks() {
-		if c.sees(wh.Tenant) && in.matches(&wh, search) {
+	all := s.opts.Webhooks()
+	items := make([]*Webhook, 0, len(all)) // what is sorted is small
+	for i := range all {
+		if wh := &all[i]; c.sees(wh.Tenant) && in.matches(wh, search) {
 			items = append(items, wh)
 		}
 	}
-	slices.SortFunc(items, func(a, b Webhook) int { return cmp.Compare(webhookKey(a), webhookKey(b)) })
-	from, found := slices.BinarySearchFunc(items, string(after), func(wh Webhook, k string) int { return cmp.Compare(webhookKey(wh), k) })
+	slices.SortFunc(items, func(a, b *Webhook) int {
+		return cmp.Or(cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+	})
+	tenant, rest, _ := strings.Cut(string(after), "\x00")
+	name, id, _ := strings.Cut(rest, "\x00")
+	from, found := slices.BinarySearchFunc(items, id, func(wh *Webhook, id string) int {
+		return cmp.Or(cmp.Compare(wh.Tenant, tenant), cmp.Compare(wh.Name, name), cmp.Compare(wh.ID, id))
+	})
 	if found {
 		from++
 	}
-	p.Items = items[from:]
-	if len(p.Items) > in.Limit {
-		p.Items = p.Items[:in.Limit]
-		p.NextCursor = base64.RawURLEncoding.EncodeToString([]byte(webhookKey(p.Items[in.Limit-1])))
+	items = items[from:]
+	if len(items) > in.Limit {
+		items = items[:in.Limit]
+		p.NextCursor = base64.RawURLEncoding.EncodeToString([]byte(webhookKey(items[in.Limit-1])))
 	}
-	for i := range p.Items {
-		p.Items[i].URL = RedactURL(p.Items[i].URL)
+	p.Items = make([]Webhook, 0, len(items))
+	for _, wh := range items {
+		wh.URL = RedactURL(wh.URL)
+		p.Items = append(p.Items, *wh)
 	}
 	return p, nil
 }
 
 // webhookKey orders the list; a cursor is the key of the last item, so it stays valid when that webhook goes away.
-func webhookKey(w Webhook) string { return w.Tenant + "\x00" + w.Name + "\x00" + w.ID }
+func webhookKey(w *Webhook) string { return w.Tenant + "\x00" + w.Name + "\x00" + w.ID }
 
 func (s *Server) getWebhook(_ context.Context, c *call, in *webhookInput) (Detail, error) {
 	if s.opts.Manage != nil {

@@ -284,7 +284,7 @@ type liveData struct {
 func (q *request) live() error {
 	d := liveData{Query: q.URL.Query()}
 	var l list[webhook]
-	if err := q.api.get("/api/v1/webhooks", url.Values{"limit": {"200"}}, &l); err != nil {
+	if err := q.api.get("/api/v1/webhooks", url.Values{"limit": {"100"}}, &l); err != nil {
 		return err
 	}
 	d.Hooks = l.Items

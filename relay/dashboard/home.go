@@ -208,13 +208,10 @@ func (q *request) overview() error {
 	return q.render("overview", "Overview", "overview", d)
 }
 
-// mostTroubled is how many webhooks the overview looks through for those that fail.
-const mostTroubled = 1000
-
 // troubled returns the webhooks that need somebody, worst first.
 func (q *request) troubled() ([]webhook, error) {
 	var l list[webhook]
-	if err := q.api.get("/api/v1/webhooks", url.Values{"limit": {"1000"}}, &l); err != nil {
+	if err := q.api.get("/api/v1/webhooks", url.Values{"limit": {"100"}, "health": {"failing"}}, &l); err != nil {
 		return nil, err
 	}
 	hooks := slices.DeleteFunc(l.Items, func(w webhook) bool { return w.trouble() == 0 })

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"net/http"
 	"net/url"
+	"slices"
 )
 
 var playgroundRoutes = []route{
@@ -37,10 +38,13 @@ const blank = `{
 
 func (q *request) playPage(d *playData) error {
 	var l list[webhook]
-	if err := q.api.get("/api/v1/webhooks", url.Values{"limit": {"500"}}, &l); err != nil {
+	if err := q.api.get("/api/v1/webhooks", url.Values{"limit": {"100"}}, &l); err != nil {
 		return err
 	}
 	d.Hooks = l.Items
+	if d.ID != "" && !slices.ContainsFunc(d.Hooks, func(w webhook) bool { return w.ID == d.ID }) {
+		d.Hooks = append(d.Hooks, d.Webhook) // of many the list has the first only
+	}
 	var err error
 	if d.Types, err = q.catalogue(); err != nil {
 		return err
