@@ -14,7 +14,7 @@
 //	  - The admin wing reads what this path leaves behind; nothing on the path calls it.
 //
 // This package may import everything below it. It owns the goroutines of Run, and stops the parts in this order: ingress, sending,
-// queue, transforms, admin.
+// history, queue, transforms, admin; jobs end between ingress and sending.
 package relay
 
 import (
