@@ -309,3 +309,57 @@ func idOf(t *testing.T, text string) event.WebhookID {
 	}
 	return id
 }
+
+// Linked webhooks are made only by their program's address, and cannot subscribe to what is for global ones.
+func TestLinkedWebhooks(t *testing.T) {
+	r := start(t, t.TempDir(), "tenants: [{ id: acme, programs: [{ id: summer }, { id: winter }] }, { id: zeta }]\nevent_types: [{ name: a }, { name: g, scope: global }]\n")
+	var token struct{ ID, Token string }
+	r.must(201, "", "POST", "/api/v1/tokens", `{"name":"shop","kind":"program","tenants":["acme"],"program":"summer"}`).decode(t, &token)
+	const path = "/api/v1/programs/summer/webhooks"
+	var d admin.Detail
+	r.must(201, token.Token, "POST", path, `{"name":"w","events":["a"],"url":"https://a.example"}`).decode(t, &d)
+	if d.Tenant != "acme" || d.Program != "summer" {
+		t.Errorf("%+v", d)
+	}
+	if p := r.must(422, token.Token, "POST", path, `{"name":"v","events":["g"],"url":"https://a.example"}`); !strings.Contains(string(p.body), "scope is global") {
+		t.Errorf("%s", p.body)
+	}
+	r.must(404, token.Token, "POST", "/api/v1/programs/winter/webhooks", `{"name":"v","events":["a"],"url":"https://a.example"}`)
+	r.must(422, token.Token, "POST", path, `{"name":"v","tenant":"zeta","events":["a"],"url":"https://a.example"}`)
+	r.must(403, token.Token, "GET", "/api/v1/webhooks", "")
+	r.must(422, "", "POST", "/api/v1/webhooks", `{"name":"v","tenant":"acme","program":"summer","events":["a"],"url":"https://a.example"}`)
+	r.must(422, "", "PATCH", "/api/v1/webhooks/"+d.ID, `{"program":"winter"}`)
+	r.must(422, "", "PATCH", "/api/v1/webhooks/"+d.ID, `{"tenant":"zeta"}`)
+	r.must(200, "", "POST", "/api/v1/tokens/"+token.ID+"/revoke", "")
+	r.must(401, token.Token, "POST", path, `{"name":"v","events":["a"],"url":"https://a.example"}`)
+	// A token makes none that reaches further or can do more.
+	var small struct{ Token string }
+	r.must(201, "", "POST", "/api/v1/tokens", `{"name":"small","tenants":["acme"],"role":"admin"}`).decode(t, &small)
+	for _, body := range []string{`{"name":"x","tenants":["*"]}`, `{"name":"x","tenants":["acme","zeta"]}`, `{"name":"x","kind":"ingress","tenants":["zeta"]}`, `{"name":"x","tenants":["acme"],"expires":"-1d"}`} {
+		r.must(422, small.Token, "POST", "/api/v1/tokens", body)
+	}
+}
+
+// The fate of what waits for a deleted webhook is what was asked for.
+func TestDeleteWithItsDeliveries(t *testing.T) {
+	rec := receiver(t, nil, "w")
+	if err := rec.Answer("w", bench.Answer{Status: 500}); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, t.TempDir(), "")
+	for _, fate := range []string{"bury", "discard"} {
+		d := r.make("", fmt.Sprintf(`{"name":"w","events":["a"],"url":%q,"retry":{"schedule":["1h"]}}`, rec.URL("w")))
+		r.send(`{"type":"a","data":1}`)
+		r.eventually("it waits for a retry", func() bool { return r.Queue().Retrying == 1 })
+		r.must(204, "", "DELETE", "/api/v1/webhooks/"+d.ID+"?deliveries="+fate, "")
+		if fate == "discard" {
+			r.eventually("nothing is left", func() bool {
+				r.wakeKeeper()
+				s := r.Queue()
+				return s.Retrying+s.Pending == 0 && s.Dead == 1 // that of the first webhook
+			})
+			return
+		}
+		r.eventually("it is dead", func() bool { s := r.Queue(); return s.Retrying+s.Pending == 0 && s.Dead == 1 })
+	}
+}

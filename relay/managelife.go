@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -138,10 +139,8 @@ func (m management) DeleteWebhook(ctx context.Context, a admin.Actor, id, match,
 	}
 	entry := r.audit(a, "delete", o)
 	entry.Before = r.shown(id)
-	if deliveries == "discard" {
-		if err := r.queue.Put(ctx, discardPrefix+id, []byte(o.Tenant)); err != nil {
-			return apiError(err)
-		}
+	if err := r.queue.Put(ctx, discardPrefix+id, []byte(deliveries)); err != nil {
+		return apiError(err)
 	}
 	if err := r.change(ctx, store.Change{Old: o, Entries: []*store.Entry{entry}}, ""); err != nil {
 		return r.changeError(err)
@@ -349,47 +348,59 @@ func (r *Relay) completed(c *config.Config, draft json.RawMessage, at int) json.
 	return mustJSON(unredact(change, visible, old))
 }
 
-// discardPrefix marks deleted webhooks whose dead deliveries shall be removed.
+// discardPrefix marks deleted webhooks with what shall become of their deliveries: bury or discard.
 const discardPrefix = "discard/"
 
-// discard removes dead deliveries of deleted webhooks, as they come, until none is left.
+// discard settles the deliveries of deleted webhooks: those that wait for a retry are made due, so that the sending side buries them now and not in hours; dead ones are
+// removed if that was asked for. It goes on until none is left.
 func (r *Relay) discard(ctx context.Context) (more bool) {
 	marks := map[event.WebhookID]string{}
-	err := r.queue.Scan(discardPrefix, func(key string, _ []byte) bool {
+	err := r.queue.Scan(discardPrefix, func(key string, fate []byte) bool {
 		if id, err := event.ParseWebhookID(strings.TrimPrefix(key, discardPrefix)); err == nil {
-			marks[id] = key
+			marks[id] = string(fate)
 		}
 		return true
 	})
-	for id, key := range marks {
-		waiting, atLeast, werr := r.waiting(id)
-		var page []queue.Info
-		for cursor := "start"; cursor != "" && err == nil; {
-			if cursor == "start" {
-				cursor = ""
-			}
-			page, cursor, err = r.queue.List(queue.Filter{State: queue.StateDead, Webhook: id}, cursor, 500)
-			for i := range page {
-				if err == nil {
-					err = r.queue.Discard(ctx, page[i].ID)
-				}
-			}
-			if len(page) > 0 {
-				more = true
-			}
+	for id, fate := range marks {
+		left := 0
+		if err == nil {
+			left, err = r.each(queue.Filter{State: queue.StateRetrying, Webhook: id}, func(d event.DeliveryID) error { return r.queue.Redrive(ctx, d) })
 		}
-		switch {
-		case err != nil || werr != nil:
-		case waiting == 0 && !atLeast && len(page) == 0:
-			err = r.queue.Put(ctx, key, nil)
-		default:
+		if err == nil && fate == "discard" {
+			var dead int
+			dead, err = r.each(queue.Filter{State: queue.StateDead, Webhook: id}, func(d event.DeliveryID) error { return r.queue.Discard(ctx, d) })
+			left += dead
+		}
+		if waiting, atLeast := r.queue.Waiting(id); err == nil && left+waiting == 0 && !atLeast {
+			err = r.queue.Put(ctx, discardPrefix+id.String(), nil)
+		} else {
 			more = true
 		}
 	}
-	if err != nil {
-		r.log.Warn("cannot remove deliveries of a deleted webhook; it is tried again", "error", err)
+	if err != nil && ctx.Err() == nil {
+		r.log.Warn("cannot settle the deliveries of a deleted webhook; it is tried again", "error", err)
 	}
 	return more
+}
+
+// each does something with every delivery that matches, and counts them. One that is gone or busy by now is somebody else's.
+func (r *Relay) each(f queue.Filter, do func(event.DeliveryID) error) (n int, err error) {
+	for cursor := ""; ; {
+		page, next, err := r.queue.List(f, cursor, 500)
+		if err != nil {
+			return n, err
+		}
+		for i := range page {
+			if err := do(page[i].ID); err != nil && !errors.Is(err, queue.ErrNotFound) && !errors.Is(err, queue.ErrBusy) {
+				return n, err
+			}
+			n++
+		}
+		if next == "" {
+			return n, nil
+		}
+		cursor = next
+	}
 }
 
 // keep does what has to be done from time to time: old secrets retire, deliveries of deleted webhooks are removed.
