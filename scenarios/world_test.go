@@ -57,10 +57,10 @@ func (r *receiver) respond(status int, body string) {
 // world is a relay in the middle of its life: webhooks of every state, events that came through, and some that did not.
 type world struct {
 	*program
-	good, bad              *receiver
-	feed, broken, made     string // ids of webhooks
-	event, failed          string // ids of events
-	delivered, undelivered string // ids of deliveries
+	good, bad          *receiver
+	feed, broken, made string // ids of webhooks
+	event, failed      string // ids of events
+	undelivered        string // id of a delivery
 }
 
 const worldConfig = `

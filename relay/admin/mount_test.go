@@ -69,3 +69,14 @@ func TestMountGetsTheRest(t *testing.T) {
 		wantProblem(t, target, b.do("GET", target, ""), 404)
 	}
 }
+
+func TestListOfWebhooksThatNeedSomebody(t *testing.T) {
+	b := newBed(t, nil)
+	rec := b.do("GET", "/api/v1/webhooks?health=failing", "all-viewer")
+	if body := rec.Body.String(); rec.Code != 200 || !strings.Contains(body, `"name":"z"`) || strings.Contains(body, `"name":"feed"`) {
+		t.Errorf("%d %s", rec.Code, body)
+	}
+	if rec := b.do("GET", "/api/v1/webhooks?health=failing", "acme-viewer"); !strings.Contains(rec.Body.String(), `"items":[]`) {
+		t.Errorf("acme's are fine: %s", rec.Body)
+	}
+}
