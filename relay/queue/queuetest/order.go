@@ -69,7 +69,7 @@ func testOrderBlocksKey(t *testing.T, open Open) {
 		b.append(fmt.Sprintf("b-%d", i), w)
 	}
 	d := b.takeOrdered(w, byName, "a-0")
-	if d.Ordered == false || d.Key != byName.KeyOf(&d.Event) {
+	if !d.Ordered || d.Key != byName.KeyOf(&d.Event) {
 		t.Errorf("leased with key %v, %v", d.Key, d.Ordered)
 	}
 	b.q.Ack(b.takeOrdered(w, byName, "b-0")) // while a-0 is under way
