@@ -32,11 +32,17 @@ func merged(body, patch map[string]json.RawMessage, shown json.RawMessage) (map[
 			return nil, err
 		}
 	}
-	out, err := json.Marshal(mergePatch(old, unredact(change, visible, old)))
-	if err != nil {
-		return nil, fmt.Errorf("write definition: %w", err)
+	next, ok := mergePatch(old, unredact(change, visible, old)).(map[string]any)
+	if !ok {
+		return members(mustJSON(nil))
 	}
-	return members(out)
+	result := make(map[string]json.RawMessage, len(next))
+	for name, value := range next {
+		if result[name], err = inOrder(value, body[name], patch[name]); err != nil {
+			return nil, fmt.Errorf("write definition: %w", err)
+		}
+	}
+	return result, nil
 }
 
 func mustJSON(v any) []byte {
