@@ -100,6 +100,16 @@ func group(cmd *cobra.Command, subcommands ...*cobra.Command) *cobra.Command {
 	return cmd
 }
 
+// withExamples gives the commands below parent what --help shows of them, by their names.
+func withExamples(parent *cobra.Command, of map[string]string) *cobra.Command {
+	for _, c := range parent.Commands() {
+		if text, ok := of[c.Name()]; ok {
+			c.Example = "  edgerelay " + text
+		}
+	}
+	return parent
+}
+
 // logger makes the log of a command from the global flags; it goes to the error output.
 func logger(cmd *cobra.Command) (*slog.Logger, error) {
 	levelText, err := cmd.Flags().GetString("log-level")

@@ -55,8 +55,14 @@ func newAuthorizationsCommand() *cobra.Command {
 	for _, c := range []*cobra.Command{create, edit} {
 		c.Flags().StringVar(&data, "data", "", "the definition: JSON or YAML, @FILE, or - for the standard input")
 	}
-	return group(cmd, f.list("ls", "List authorizations", authorizationsPath, []column{{"ID", "id"}, {"NAME", "name"}, {"TENANT", "tenant"}, {"TYPE", "type"}, {"ENDPOINT", "endpoint"},
-		{"ORIGIN", "origin"}, {"USED BY", "webhooks"}}, "search", "type", "tenant"), show, create, edit, remove)
+	return withExamples(group(cmd, f.list("ls", "List authorizations", authorizationsPath, []column{{"ID", "id"}, {"NAME", "name"}, {"TENANT", "tenant"}, {"TYPE", "type"}, {"ENDPOINT", "endpoint"},
+		{"ORIGIN", "origin"}, {"USED BY", "webhooks"}}, "search", "type", "tenant"), show, create, edit, remove), map[string]string{
+		"ls":     "authorizations ls --type oauth2",
+		"show":   "authorizations show crm",
+		"create": "authorizations create --data @crm.yaml",
+		"edit":   `authorizations edit crm --data '{"endpoint":"https://crm.example.com/"}'`,
+		"rm":     "authorizations rm crm",
+	})
 }
 
 func newTokenCommand() *cobra.Command {
@@ -105,19 +111,23 @@ func newTokenCommand() *cobra.Command {
 		}
 		return f.act(cmd, "POST", tokensPath+"/"+id+"/revoke", nil, args[0]+" is revoked")
 	}}
-	return group(cmd, create, revoke, f.list("ls", "List tokens", tokensPath, []column{{"ID", "id"}, {"NAME", "name"}, {"KIND", "kind"}, {"TENANTS", "tenants"}, {"PROGRAM", "program"},
-		{"ROLE", "role"}, {"STATUS", "status"}, {"EXPIRES", "expires_at"}, {"LAST USED", "last_used_at"}}, "search", "kind"))
+	return withExamples(group(cmd, create, revoke, f.list("ls", "List tokens", tokensPath, []column{{"ID", "id"}, {"NAME", "name"}, {"KIND", "kind"}, {"TENANTS", "tenants"}, {"PROGRAM", "program"},
+		{"ROLE", "role"}, {"STATUS", "status"}, {"EXPIRES", "expires_at"}, {"LAST USED", "last_used_at"}}, "search", "kind")), map[string]string{
+		"create": "token create --name wall --tenant acme --role viewer --expires 90d",
+		"revoke": "token revoke tk_01jf2wkmvcfw6ts1qmgzya291c",
+		"ls":     "token ls --kind ingress",
+	})
 }
 
 func newTenantsCommand() *cobra.Command {
 	f := &manageFlags{}
-	return group(f.command("tenants", "List tenants", "", "  edgerelay tenants ls --search acme"),
-		f.list("ls", "List the tenants that the token reaches", "/api/v1/tenants", []column{{"ID", "id"}, {"NAME", "name"}, {"PROGRAMS", "programs"}, {"WEBHOOKS", "webhooks"}}, "search"))
+	return withExamples(group(f.command("tenants", "List tenants", "", "  edgerelay tenants ls --search acme"),
+		f.list("ls", "List the tenants that the token reaches", "/api/v1/tenants", []column{{"ID", "id"}, {"NAME", "name"}, {"PROGRAMS", "programs"}, {"WEBHOOKS", "webhooks"}}, "search")), map[string]string{"ls": "tenants ls --search acme"})
 }
 
 func newAuditCommand() *cobra.Command {
 	f := &manageFlags{}
-	return group(f.command("audit", "Show who changed what", "", "  edgerelay audit ls --action delete"),
+	return withExamples(group(f.command("audit", "Show who changed what", "", "  edgerelay audit ls --action delete"),
 		f.list("ls", "List the audit log, the newest first", "/api/v1/audit", []column{{"AT", "at"}, {"ACTOR", "actor"}, {"ROLE", "role"}, {"TENANT", "tenant"}, {"ACTION", "action"}, {"KIND", "kind"},
-			{"NAME", "name"}, {"OBJECT", "object"}}, "object", "actor", "action", "tenant"))
+			{"NAME", "name"}, {"OBJECT", "object"}}, "object", "actor", "action", "tenant")), map[string]string{"ls": "audit ls --action delete --tenant acme"})
 }

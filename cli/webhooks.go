@@ -32,7 +32,7 @@ func newWebhooksCommand() *cobra.Command {
 			return f.act(cmd, method, webhooksPath+"/"+id+verb, nil, done)
 		}}
 	}
-	return group(cmd,
+	return withExamples(group(cmd,
 		f.list("ls", "List webhooks", webhooksPath, []column{{"ID", "id"}, {"NAME", "name"}, {"TENANT", "tenant"}, {"PROGRAM", "program"}, {"STATUS", "status"}, {"ORIGIN", "origin"},
 			{"EVENTS", "events"}, {"METHOD", "method"}, {"URL", "url"}}, "status", "search", "event", "program", "method", "tenant", "origin"),
 		one("show", "Show one webhook with its definition", "GET", "", ""),
@@ -42,7 +42,19 @@ func newWebhooksCommand() *cobra.Command {
 		one("pause", "Pause a webhook", "POST", "/pause", "is paused"),
 		one("duplicate", "Make a draft that is a copy", "POST", "/duplicate", ""),
 		one("secret", "Show the signing secrets; the audit log says who looked", "GET", "/secret", ""),
-		one("versions", "Show the earlier versions", "GET", "/versions", ""))
+		one("versions", "Show the earlier versions", "GET", "/versions", "")), map[string]string{
+		"ls":            "webhooks ls --status active --search orders",
+		"show":          "webhooks show orders --json",
+		"rm":            "webhooks rm orders --deliveries discard",
+		"rotate-secret": "webhooks rotate-secret orders --overlap 3600",
+		"rollback":      "webhooks rollback orders --revision 3",
+		"publish":       "webhooks publish orders",
+		"unpublish":     "webhooks unpublish orders",
+		"pause":         "webhooks pause orders",
+		"duplicate":     "webhooks duplicate orders",
+		"secret":        "webhooks secret orders",
+		"versions":      "webhooks versions orders",
+	})
 }
 
 func newWebhookCreate(f *manageFlags) *cobra.Command {

@@ -253,8 +253,8 @@ func (r *rig) kill(n int, reason queue.Reason) {
 			r.t.Fatal(err)
 		}
 		var d queue.Delivery
-		if !r.queue.Lease(feed, &d) {
-			r.t.Fatal("nothing to lease")
+		for !r.queue.Lease(feed, &d) { // it is handed out right after the commit that Append waited for
+			<-r.ready
 		}
 		r.queue.Bury(&d, queue.Failure{Reason: reason, At: time.Now().UnixMilli(), Counted: true})
 	}
