@@ -45,7 +45,8 @@ func TestReloadSaysWhatChanged(t *testing.T) {
 	}
 	r.eventually("three wait", func() bool {
 		n, _, err := r.waiting(event.NamedWebhookID("default", "b"))
-		return n == 3 && err == nil
+		s := r.Queue()
+		return n == 3 && err == nil && s.Pending == 0 && s.Retrying == 3 // nothing is on its way from one place to another
 	})
 
 	next := "webhooks:\n" + hook(rec, "a", ", headers: { X-Token: canary }") + hook(rec, "c", "") + "sender: { max_in_flight: 7, allow_private_networks: [127.0.0.0/8] }\n"
