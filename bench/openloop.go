@@ -2,6 +2,7 @@ package bench
 
 import (
 	"runtime"
+	"sync"
 	"time"
 )
 
@@ -43,6 +44,7 @@ func (g *Generator) startOpen() {
 func (g *Generator) pace(plan schedule, free <-chan *stream, send func(*stream, time.Time)) {
 	runtime.LockOSThread() // a thread of its own wakes up more exactly
 	defer runtime.UnlockOSThread()
+	defer addProcessor()()
 	for i := int64(0); g.begin(); i++ {
 		intended := plan.at(i)
 		if g.clock.now().Before(intended) {
@@ -58,6 +60,20 @@ func (g *Generator) pace(plan schedule, free <-chan *stream, send func(*stream, 
 			return
 		}
 	}
+}
+
+var processors sync.Mutex
+
+// addProcessor makes up for a thread that sleeps in the kernel: the runtime counts it as running for up to some milliseconds. With as many open
+// loops as there are processors, those who wait for answers would hardly run. The result takes it back.
+func addProcessor() (remove func()) {
+	change := func(by int) {
+		processors.Lock()
+		defer processors.Unlock()
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + by)
+	}
+	change(1)
+	return func() { change(-1) }
 }
 
 // schedule says when the events of an open loop are due.
