@@ -23,6 +23,10 @@ type rows struct {
 }
 
 func expect(t *testing.T, ids ...string) *rows {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs a browser")
+	}
 	r := &rows{t, map[string]bool{}}
 	for _, id := range ids {
 		r.seen[id] = false
@@ -100,7 +104,11 @@ func newMailServer(t *testing.T) *mailServer {
 	s.Domain = "mail.test"
 	var serving sync.WaitGroup
 	serving.Go(func() { s.Serve(ln) })
-	t.Cleanup(func() { s.Close(); serving.Wait() })
+	t.Cleanup(func() {
+		ln.Close() // a server that is closed before it has begun to serve does not know its listener
+		s.Close()
+		serving.Wait()
+	})
 	return m
 }
 
