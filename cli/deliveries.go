@@ -75,45 +75,11 @@ func newDeliveriesList(f *deliveriesFlags) *cobra.Command {
 
 // listDeliveries prints one page, or page after page as they come.
 func listDeliveries(cmd *cobra.Command, c *client, q url.Values, all, asJSON bool) error {
-	out := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	header := "ID\tSTATUS\tATTEMPTS\tWEBHOOK\tTYPE\tEVENT\tNEXT\tLAST FAILURE\n"
-	for {
-		var page struct {
-			Items      []json.RawMessage `json:"items"`
-			NextCursor string            `json:"next_cursor"`
-		}
-		if _, err := c.do(cmd.Context(), "GET", "/api/v1/deliveries?"+q.Encode(), nil, &page); err != nil {
-			return err
-		}
-		for _, item := range page.Items {
-			if asJSON {
-				fmt.Fprintf(cmd.OutOrStdout(), "%s\n", item)
-				continue
-			}
-			var d admin.Delivery
-			if err := json.Unmarshal(item, &d); err != nil {
-				return fmt.Errorf("read a delivery of the list: %w", err)
-			}
-			io.WriteString(out, header)
-			header = "" // once, and not above an empty list
-			fmt.Fprintf(out, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", oneLine(d.ID), oneLine(d.Status), d.Attempts, oneLine(webhookLabel(d)),
-				oneLine(d.Type), oneLine(d.Event), when(d.NextAttempt), oneLine(failureLabel(d.LastFailure)))
-		}
-		if err := out.Flush(); err != nil {
-			return err
-		}
-		if page.NextCursor == "" || !all {
-			return moreHint(cmd, page.NextCursor)
-		}
-		q.Set("cursor", page.NextCursor)
-	}
-}
-
-func moreHint(cmd *cobra.Command, cursor string) error {
-	if cursor != "" {
-		fmt.Fprintf(cmd.ErrOrStderr(), "there are more: --all, or --cursor %s\n", printable(cursor))
-	}
-	return nil
+	return printList(cmd, c, "/api/v1/deliveries", q, all, asJSON, header, func(out io.Writer, d *admin.Delivery) {
+		fmt.Fprintf(out, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", oneLine(d.ID), oneLine(d.Status), d.Attempts, oneLine(webhookLabel(*d)),
+			oneLine(d.Type), oneLine(d.Event), when(d.NextAttempt), oneLine(failureLabel(d.LastFailure)))
+	})
 }
 
 func newDeliveriesShow(f *deliveriesFlags) *cobra.Command {

@@ -110,45 +110,14 @@ func newEventsList(f *eventsFlags) *cobra.Command {
 }
 
 func listEvents(cmd *cobra.Command, c *client, q url.Values, all, asJSON bool) error {
-	out := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	header := "ID\tTYPE\tTENANT\tPROGRAM\tACCEPTED\tBYTES\tWEBHOOKS\n"
-	for {
-		var page struct {
-			Items      []json.RawMessage `json:"items"`
-			NextCursor string            `json:"next_cursor"`
-			Reached    time.Time         `json:"reached_at"`
+	return printList(cmd, c, "/api/v1/events", q, all, asJSON, header, func(out io.Writer, e *admin.Event) {
+		var names []string
+		for _, w := range e.Webhooks {
+			names = append(names, oneLine(nameOr(w.Name, w.ID)))
 		}
-		if _, err := c.do(cmd.Context(), "GET", "/api/v1/events?"+q.Encode(), nil, &page); err != nil {
-			return err
-		}
-		for _, item := range page.Items {
-			if asJSON {
-				fmt.Fprintf(cmd.OutOrStdout(), "%s\n", item)
-				continue
-			}
-			var e admin.Event
-			if err := json.Unmarshal(item, &e); err != nil {
-				return fmt.Errorf("read an event of the list: %w", err)
-			}
-			var names []string
-			for _, w := range e.Webhooks {
-				names = append(names, oneLine(nameOr(w.Name, w.ID)))
-			}
-			io.WriteString(out, header)
-			header = "" // once, and not above an empty list
-			fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", oneLine(e.ID), oneLine(e.Type), oneLine(e.Tenant), oneLine(e.Program), when(e.AcceptedAt), e.Bytes, strings.Join(names, ", "))
-		}
-		if err := out.Flush(); err != nil {
-			return err
-		}
-		if page.NextCursor == "" || !all {
-			if !page.Reached.IsZero() {
-				fmt.Fprintf(cmd.ErrOrStderr(), "the search took long and got as far back as %s\n", when(page.Reached))
-			}
-			return moreHint(cmd, page.NextCursor)
-		}
-		q.Set("cursor", page.NextCursor)
-	}
+		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", oneLine(e.ID), oneLine(e.Type), oneLine(e.Tenant), oneLine(e.Program), when(e.AcceptedAt), e.Bytes, strings.Join(names, ", "))
+	})
 }
 
 func nameOr(name, id string) string {

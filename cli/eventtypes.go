@@ -64,34 +64,10 @@ func newEventTypesList(f *eventTypesFlags) *cobra.Command {
 }
 
 func listEventTypes(cmd *cobra.Command, c *client, q url.Values, asJSON bool) error {
-	out := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	header := "NAME\tTENANT\tSCOPE\tSCHEMA\tEXAMPLE\tORIGIN\tDESCRIPTION\n"
-	for {
-		var page struct {
-			Items      []json.RawMessage `json:"items"`
-			NextCursor string            `json:"next_cursor"`
-		}
-		if _, err := c.do(cmd.Context(), "GET", "/api/v1/event-types?"+q.Encode(), nil, &page); err != nil {
-			return err
-		}
-		for _, item := range page.Items {
-			if asJSON {
-				fmt.Fprintf(cmd.OutOrStdout(), "%s\n", item)
-				continue
-			}
-			var t admin.EventType
-			if err := json.Unmarshal(item, &t); err != nil {
-				return fmt.Errorf("read an event type of the list: %w", err)
-			}
-			io.WriteString(out, header)
-			header = ""
-			fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", oneLine(t.Name), dash(oneLine(t.Tenant)), t.Scope, schemaText(t), yesNo(len(t.Example) > 0), t.Origin, oneLine(t.Description))
-		}
-		if err := out.Flush(); err != nil || page.NextCursor == "" {
-			return err
-		}
-		q.Set("cursor", page.NextCursor)
-	}
+	return printList(cmd, c, "/api/v1/event-types", q, true, asJSON, header, func(out io.Writer, t *admin.EventType) {
+		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", oneLine(t.Name), dash(oneLine(t.Tenant)), t.Scope, schemaText(*t), yesNo(len(t.Example) > 0), t.Origin, oneLine(t.Description))
+	})
 }
 
 func dash(s string) string {

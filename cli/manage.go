@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 )
@@ -51,54 +50,19 @@ func (f *manageFlags) list(use, short, path string, columns []column, filters ..
 				q.Set(name, *v)
 			}
 		}
-		out := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-		for first := true; ; first = false {
-			var page struct {
-				Items      []json.RawMessage `json:"items"`
-				NextCursor string            `json:"next_cursor"`
-			}
-			if _, err := c.do(cmd.Context(), "GET", path+"?"+q.Encode(), nil, &page); err != nil {
-				return err
-			}
-			if err := f.rows(cmd, out, page.Items, columns, first); err != nil {
-				return err
-			}
-			if page.NextCursor == "" || !all {
-				if page.NextCursor != "" {
-					fmt.Fprintln(cmd.ErrOrStderr(), "there are more: --all")
-				}
-				return nil
-			}
-			q.Set("cursor", page.NextCursor)
+		var titles []string
+		for _, one := range columns {
+			titles = append(titles, one.title)
 		}
+		return printList(cmd, c, path, q, all, f.json, strings.Join(titles, "\t")+"\n", func(out io.Writer, object *map[string]any) {
+			var cells []string
+			for _, one := range columns {
+				cells = append(cells, oneLine(cell((*object)[one.member])))
+			}
+			fmt.Fprintln(out, strings.Join(cells, "\t"))
+		})
 	}
 	return cmd
-}
-
-func (f *manageFlags) rows(cmd *cobra.Command, out *tabwriter.Writer, items []json.RawMessage, columns []column, first bool) error {
-	for i, item := range items {
-		if f.json {
-			fmt.Fprintf(cmd.OutOrStdout(), "%s\n", item)
-			continue
-		}
-		if i == 0 && first {
-			var titles []string
-			for _, c := range columns {
-				titles = append(titles, c.title)
-			}
-			fmt.Fprintln(out, strings.Join(titles, "\t"))
-		}
-		var object map[string]any
-		if err := json.Unmarshal(item, &object); err != nil {
-			return fmt.Errorf("read an entry of the list: %w", err)
-		}
-		var cells []string
-		for _, c := range columns {
-			cells = append(cells, oneLine(cell(object[c.member])))
-		}
-		fmt.Fprintln(out, strings.Join(cells, "\t"))
-	}
-	return out.Flush()
 }
 
 // cell writes a value of an answer into a table.

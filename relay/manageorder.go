@@ -3,6 +3,7 @@ package relay
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"slices"
 )
 
@@ -21,7 +22,7 @@ func inOrder(v any, old, patch json.RawMessage) ([]byte, error) {
 		}
 		out := []byte{'{'}
 		written := make(map[string]bool, len(v))
-		for _, name := range slices.Concat(names, sortedNames(v)) {
+		for _, name := range slices.Concat(names, slices.Sorted(maps.Keys(v))) {
 			value, present := v[name]
 			if !present || written[name] {
 				continue
@@ -95,13 +96,4 @@ func at(a []json.RawMessage, i int) json.RawMessage {
 		return a[i]
 	}
 	return nil
-}
-
-func sortedNames(v map[string]any) []string {
-	names := make([]string, 0, len(v))
-	for n := range v {
-		names = append(names, n)
-	}
-	slices.Sort(names)
-	return names
 }
